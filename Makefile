@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up everything they need and may be run again at any time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+SYSTEM_PACKAGES := libgl1 libglib2.0-0
+
+.PHONY: setup demo test lint clean system
+
+setup: $(STAMP)
+
+# System packages only where their libraries are missing; without root this only says what to install.
+system:
+	@if ! ldconfig -p | grep -q libGL.so.1 || ! ldconfig -p | grep -q libgthread-2.0; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $(SYSTEM_PACKAGES); \
+	  else echo "Please install: $(SYSTEM_PACKAGES)" >&2; exit 1; fi; fi
+
+$(STAMP): setup.py | system
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "Could not make $(VENV); on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install -q --upgrade pip setuptools wheel
+	$(BIN)/python -m pip install -q torch==2.13.0
+	$(BIN)/python -m pip install -q -e '.[mm,dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/python tools/al_compare.py configs/sandbox/streets_random.py configs/sandbox/streets_entropy.py \
+	  --seeds 0 --work-dir work_dirs/demo --html work_dirs/demo/report.html
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf work_dirs build *.egg-info
