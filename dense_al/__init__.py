@@ -1,3 +1,3 @@
 """Active learning for dense prediction on the OpenMMLab stack."""
 
-__version__ = "0.1.0"
+__version__ = '0.1.0'

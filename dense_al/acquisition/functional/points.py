@@ -1,0 +1,138 @@
+"""Where in an instance the mask is least certain: the point to ask about next.
+
+Li et al., APIS: Active Pointly-Supervised Instance Segmentation, ECCV 2022.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def binary_entropy(probs: ArrayLike, *, eps: float = 1e-12) -> NDArray[np.float64]:
+    """Entropy of a yes/no distribution, elementwise.
+
+    Args:
+        probs: Any shape, probability of one of the two outcomes, in [0, 1].
+        eps: Added inside the logarithms.
+
+    Returns:
+        float64 of the same shape, in nats: 0 where certain, ln 2 at 0.5.
+
+    >>> binary_entropy([0.0, 0.5]).round(4).tolist()
+    [0.0, 0.6931]
+    """
+    p = np.asarray(probs, dtype=np.float64)
+    q = 1 - p
+    return np.maximum(-(p * np.log(p + eps) + q * np.log(q + eps)), 0)
+
+
+def point_of_max_entropy(
+    mask_probs: ArrayLike,
+    boxes: ArrayLike,
+    *,
+    exclude: Sequence[ArrayLike] | NDArray[np.bool_] | None = None,
+    rng: np.random.Generator | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The pixel of highest binary entropy inside each instance's box.
+
+    A box is floored to whole pixels and covers [x0, x1) x [y0, y1), clipped to the image; where
+    that is empty it covers the one pixel at its corner, so a point always lies on the object.
+
+    Args:
+        mask_probs: (I, H, W) float in [0, 1], foreground probability of each instance at the
+            original resolution.
+        boxes: (I, 4) float, x0, y0, x1, y1 in pixels of the same resolution.
+        exclude: Pixels not to ask again: (I, H, W) bool, or one (n_i, 2) int array of y, x for each
+            instance.
+        rng: Draws among equal maxima; without it the first in raster order is taken.
+
+    Returns:
+        (I, 2) int64 points y, x and their (I,) float64 entropy in nats, in [0, ln 2]. Where every
+        pixel is excluded: the point (-1, -1) with value 0.
+
+    Raises:
+        ValueError: Wrong shapes, probabilities outside [0, 1], or non-finite boxes.
+
+    References:
+        Li et al., APIS: Active Pointly-Supervised Instance Segmentation, ECCV 2022.
+
+    >>> probs = [[[0.5, 0.9, 0.1], [0.2, 0.4, 0.9]]]
+    >>> points, value = point_of_max_entropy(probs, [[0, 1, 3, 2]])
+    >>> points.tolist(), value.round(3).tolist()
+    ([[1, 1]], [0.673])
+    >>> point_of_max_entropy(probs, [[0, 1, 3, 2]], exclude=[[[1, 1]]])[0].tolist()
+    [[1, 0]]
+    """
+    probs, boxes = _checked(mask_probs, boxes)
+    n, height, width = probs.shape
+    _check_exclude(exclude, probs.shape)
+    limits = _pixel_boxes(boxes, height, width)
+    points = np.full((n, 2), -1, dtype=np.int64)
+    value = np.zeros(n)
+    for i, (x0, y0, x1, y1) in enumerate(limits):
+        score = binary_entropy(probs[i, y0:y1, x0:x1])
+        if exclude is not None:
+            score[_excluded(exclude[i], x0, y0, x1, y1)] = -1
+        best = score.max()
+        if best < 0:
+            continue
+        ties = np.flatnonzero(score == best)
+        pick = ties[0] if rng is None else rng.choice(ties)
+        points[i] = y0 + pick // (x1 - x0), x0 + pick % (x1 - x0)
+        value[i] = best
+    return points, value
+
+
+def _pixel_boxes(boxes: NDArray, height: int, width: int) -> NDArray[np.int64]:
+    """Floored x0, y0, x1, y1 (exclusive end), inside the image, at least one pixel each."""
+    size = np.array([width, height])
+    whole = np.floor(boxes)
+    low = np.clip(whole[:, :2], 0, size - 1)
+    high = np.maximum(np.clip(whole[:, 2:], 0, size), low + 1)
+    return np.concatenate([low, high], axis=1).astype(np.int64)
+
+
+def _excluded(exclude: ArrayLike, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.bool_]:
+    """(y1 - y0, x1 - x0) mask of the excluded pixels inside a box."""
+    points = np.asarray(exclude)
+    if points.dtype == bool:
+        return points[y0:y1, x0:x1]
+    y, x = points.reshape(-1, 2).astype(np.int64).T
+    inside = (y >= y0) & (y < y1) & (x >= x0) & (x < x1)
+    mask = np.zeros((y1 - y0, x1 - x0), dtype=bool)
+    mask[y[inside] - y0, x[inside] - x0] = True
+    return mask
+
+
+def _checked(mask_probs: ArrayLike, boxes: ArrayLike) -> tuple[NDArray, NDArray]:
+    probs = np.asarray(mask_probs)
+    if probs.ndim != 3 or (len(probs) and probs[0].size == 0):
+        raise ValueError(f'Expected `mask_probs` of shape (I, H, W), but got {probs.shape}')
+    box = np.asarray(boxes, dtype=np.float64)
+    if box.size == 0:
+        box = box.reshape(0, 4)
+    if box.shape != (len(probs), 4):
+        raise ValueError(f'Expected `boxes` of shape ({len(probs)}, 4), but got {box.shape}')
+    if not np.isfinite(box).all():
+        raise ValueError('Expected finite `boxes`, but got NaN or infinity')
+    if probs.size and not (probs.min() >= 0 and probs.max() <= 1):
+        raise ValueError(f'Expected `mask_probs` in [0, 1], but got [{probs.min()}, {probs.max()}]')
+    return probs, box
+
+
+def _check_exclude(
+    exclude: Sequence[ArrayLike] | NDArray[np.bool_] | None, shape: tuple[int, ...]
+) -> None:
+    if exclude is None:
+        return
+    if isinstance(exclude, np.ndarray) and exclude.dtype == bool:
+        if exclude.shape != shape:
+            raise ValueError(f'Expected `exclude` of shape {shape}, but got {exclude.shape}')
+        return
+    if len(exclude) != shape[0]:
+        raise ValueError(f'Expected `exclude` of {shape[0]} arrays, but got {len(exclude)}')
+    for points in exclude:
+        got = np.asarray(points).shape
+        if got != (0,) and (len(got) != 2 or got[1] != 2):
+            raise ValueError(f'Expected each of `exclude` of shape (n, 2), but got {got}')

@@ -1,0 +1,19 @@
+"""What is labelled, what it cost, and the one door to labels."""
+
+from dense_al.pool.answers import AnswerStore, UnitPixels, Units
+from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices
+from dense_al.pool.ledger import Ledger, Totals, totals
+from dense_al.pool.views import views
+
+__all__ = [
+    'DEFAULT_PRICES',
+    'AnswerStore',
+    'Ledger',
+    'Price',
+    'Prices',
+    'Totals',
+    'UnitPixels',
+    'Units',
+    'totals',
+    'views',
+]

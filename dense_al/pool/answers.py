@@ -1,0 +1,107 @@
+"""The one door to labels: dense label maps made from answers alone."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from dense_al.structures import IGNORE, Answer, Manifest, decode_labels
+
+
+class Units(Protocol):
+    """The units a sample is divided into."""
+
+    def map(self, sample: int) -> np.ndarray:
+        """(H, W) int32 unit id of each pixel."""
+        ...
+
+    def sizes(self, sample: int) -> np.ndarray:
+        """(R,) int64 pixels of each unit."""
+        ...
+
+
+class UnitPixels:
+    """The pixels of each unit of one map, in raster order.
+
+    Args:
+        unit_map: (H, W) integers, unit id of each pixel.
+    """
+
+    def __init__(self, unit_map: np.ndarray) -> None:
+        flat = unit_map.ravel()
+        self._order = np.argsort(flat, kind='stable')
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(flat))])
+
+    def __getitem__(self, unit: int) -> np.ndarray:
+        """(P,) int64 flat indices of the unit's pixels, ascending."""
+        return self._order[self._starts[unit] : self._starts[unit + 1]]
+
+
+class AnswerStore:
+    """Label maps of samples: the class inside answered units, 255 everywhere else.
+
+    Args:
+        answers: Answers in force, oldest first; later ones are written over earlier ones.
+        manifest: The samples.
+        units: The units that region answers refer to.
+        cache_bytes: Memory for label maps that were made already.
+    """
+
+    def __init__(
+        self,
+        answers: Sequence[Answer],
+        manifest: Manifest,
+        units: Units,
+        cache_bytes: int = 256 << 20,
+    ) -> None:
+        self._by_sample: dict[int, list[Answer]] = defaultdict(list)
+        for answer in answers:
+            self._by_sample[answer.sample].append(answer)
+        self._manifest, self._units = manifest, units
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._cache_bytes = cache_bytes
+
+    @property
+    def samples(self) -> list[int]:
+        """Samples with an answer, ascending."""
+        return sorted(self._by_sample)
+
+    def dense_labels(self, sample: int) -> np.ndarray:
+        """(H, W) uint8 labels of a sample, 255 where nothing was answered; a fresh copy.
+
+        Raises:
+            ValueError: A payload does not fit its unit: the units changed since the answer.
+        """
+        if sample in self._cache:
+            self._cache.move_to_end(sample)
+            return self._cache[sample].copy()
+        labels = np.full(self._manifest.size(sample), IGNORE, np.uint8)
+        flat, pixels = labels.ravel(), None
+        for answer in self._by_sample[sample]:
+            payload = decode_labels(answer.payload)
+            if answer.kind == 'image':
+                self._check(answer, payload, flat.size)
+                flat[:] = payload
+                continue
+            if pixels is None:
+                pixels = UnitPixels(self._units.map(sample))
+            where = pixels[answer.unit]
+            self._check(answer, payload, len(where))
+            flat[where] = payload
+        self._remember(sample, labels)
+        return labels.copy()
+
+    def _check(self, answer: Answer, payload: np.ndarray, expected: int) -> None:
+        if len(payload) != expected:
+            name = self._manifest.names[answer.sample]
+            raise ValueError(
+                f'Expected {len(payload)} pixels in {answer.kind} {answer.unit} of `{name}`, as '
+                f'when it was answered, but got {expected}: the units have changed since'
+            )
+
+    def _remember(self, sample: int, labels: np.ndarray) -> None:
+        self._cache[sample] = labels
+        held = sum(kept.nbytes for kept in self._cache.values())
+        while held > self._cache_bytes and len(self._cache) > 1:
+            held -= self._cache.popitem(last=False)[1].nbytes

@@ -1,0 +1,85 @@
+"""What an answer is billed, in clicks and seconds, per kind of unit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dense_al.registry import ConfigError, check_keys
+
+
+@dataclass(frozen=True)
+class Price:
+    """The price of a unit that covers a share of its sample: share x whole + fixed.
+
+    Attributes:
+        whole_clicks: Clicks to label a whole sample densely.
+        whole_seconds: Seconds to label a whole sample densely.
+        fixed_clicks: Clicks for each unit whatever its size.
+        fixed_seconds: Seconds for each unit whatever its size.
+    """
+
+    whole_clicks: float = 0.0
+    whole_seconds: float = 0.0
+    fixed_clicks: float = 0.0
+    fixed_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not np.isfinite(value) or value < 0:
+                raise ConfigError(
+                    f'Expected the price `{name}` to be at least 0, but got {value!r}'
+                )
+
+
+# Cityscapes: 90 minutes per finely labelled image (Cordts et al. 2016, section 2.2); the 2,975
+# training images hold 4,756,857 polygon vertices and 338,302 class clicks (Cai et al. 2021).
+CITYSCAPES_SECONDS = 5400.0
+CITYSCAPES_CLICKS = (4_756_857 + 338_302) / 2975
+# A class chosen from a list for an outlined region, and an extreme-point box with its class
+# (Papadopoulos et al. 2017: 7 s); a point on a given object 0.9 s (Cheng et al. 2022).
+DEFAULT_PRICES: dict[str, Price] = {
+    'image': Price(whole_clicks=CITYSCAPES_CLICKS, whole_seconds=CITYSCAPES_SECONDS),
+    'region': Price(
+        whole_clicks=CITYSCAPES_CLICKS,
+        whole_seconds=CITYSCAPES_SECONDS,
+        fixed_clicks=1.0,
+        fixed_seconds=1.0,
+    ),
+    'instance': Price(fixed_clicks=4.0, fixed_seconds=7.0),
+    'point': Price(fixed_clicks=1.0, fixed_seconds=0.9),
+}
+
+
+class Prices:
+    """The price table of a run.
+
+    Args:
+        table: Kind -> dict of `Price` fields that replace the defaults of that kind.
+    """
+
+    def __init__(self, table: Mapping[str, Mapping[str, float]] | None = None) -> None:
+        check_keys(table or {}, DEFAULT_PRICES, 'oracle.prices')
+        self._prices = dict(DEFAULT_PRICES)
+        for kind, price in (table or {}).items():
+            check_keys(price, Price.__dataclass_fields__, f'oracle.prices.{kind}')
+            self._prices[kind] = Price(**price)
+
+    def of(self, kind: str, size: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Prices of units.
+
+        Args:
+            kind: `image`, `instance`, `region` or `point`.
+            size: (N,) pixels or points of each unit.
+            whole: (N,) pixels or points of the sample each unit lies in.
+
+        Returns:
+            Clicks (N,) float64 and seconds (N,) float64.
+        """
+        price = self._prices[kind]
+        share = np.asarray(size, np.float64) / np.maximum(np.asarray(whole, np.float64), 1)
+        return (
+            share * price.whole_clicks + price.fixed_clicks,
+            share * price.whole_seconds + price.fixed_seconds,
+        )

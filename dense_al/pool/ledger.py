@@ -1,0 +1,117 @@
+"""The ledger: what was asked, answered and paid; the fold of the rounds' answers."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dense_al.structures import ANSWERED, Answer, ElementRows
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over answers.
+
+    Attributes:
+        units: Units asked and paid, declined ones too.
+        elements: Pixels or points under an answer in force.
+        clicks: Clicks billed.
+        seconds: Seconds billed.
+    """
+
+    units: int
+    elements: int
+    clicks: float
+    seconds: float
+
+
+class Ledger:
+    """All answers up to a round, later ones replacing earlier ones for the same unit.
+
+    Args:
+        rounds: The answers of each round, initial labels first.
+    """
+
+    def __init__(self, rounds: Iterable[Iterable[Answer]] = ()) -> None:
+        self._paid: list[Answer] = []
+        self._current: dict[tuple[int, int, int, str], Answer] = {}
+        for answers in rounds:
+            self._add(answers)
+
+    def _add(self, answers: Iterable[Answer]) -> None:
+        for answer in answers:
+            self._paid.append(answer)
+            # Put at the end: what was answered last is written last into dense labels.
+            self._current.pop(answer.key, None)
+            self._current[answer.key] = answer
+
+    def with_round(self, answers: Iterable[Answer]) -> 'Ledger':
+        """A ledger that also holds `answers`; this one stays as it is."""
+        new = Ledger()
+        new._paid = list(self._paid)
+        new._current = dict(self._current)
+        new._add(answers)
+        return new
+
+    def in_force(self, round_number: int | None = None) -> list[Answer]:
+        """Answers with a label that a trainer of this round may use, oldest first."""
+        return [
+            a
+            for a in self._current.values()
+            if a.status == ANSWERED
+            and (a.expires_round < 0 or round_number is None or round_number <= a.expires_round)
+        ]
+
+    def labelled_samples(self, round_number: int | None = None) -> np.ndarray:
+        """(S,) int64 sorted samples with at least one answer in force."""
+        samples = {a.sample for a in self.in_force(round_number)}
+        return np.array(sorted(samples), np.int64)
+
+    def asked(self, kind: str, rows: ElementRows, ask_declined_again: bool = False) -> np.ndarray:
+        """(N,) bool: which units were asked before (a whole image answers all its units).
+
+        Answers of a model do not count: those units may still be asked of people.
+
+        Args:
+            kind: Kind of the units in `rows`.
+            rows: Units by key.
+            ask_declined_again: Whether a declined unit counts as not asked.
+        """
+        closed = [
+            a
+            for a in self._current.values()
+            if a.source != 'model' and (a.status == ANSWERED or not ask_declined_again)
+        ]
+        whole = np.array([a.sample for a in closed if a.kind == 'image'], np.int64)
+        keys = {(a.sample, a.instance, a.unit) for a in closed if a.kind == kind}
+        asked = np.isin(rows.sample, whole)
+        if keys:
+            known = np.array(sorted(keys), np.int64)
+            columns = np.stack([rows.sample, rows.instance, rows.unit], axis=1)
+            both = np.concatenate([known, columns])
+            _, inverse = np.unique(both, axis=0, return_inverse=True)
+            asked |= np.isin(inverse[len(known) :], inverse[: len(known)])
+        return asked
+
+    def class_counts(self, n_classes: int) -> np.ndarray:
+        """(C,) int64: units in force whose dominant class is each class."""
+        categories = [a.category for a in self.in_force() if a.category >= 0]
+        return np.bincount(np.array(categories, np.int64), minlength=n_classes)
+
+    def totals(self) -> Totals:
+        """What was paid over all rounds, exactly (every answer is billed, replaced ones too)."""
+        return totals(self._paid, sum(a.elements for a in self.in_force()))
+
+
+def totals(answers: Iterable[Answer], elements: int | None = None) -> Totals:
+    """Sums of `answers`; `elements` overrides the number of labelled pixels or points."""
+    answers = list(answers)
+    if elements is None:
+        elements = sum(a.elements for a in answers if a.status == ANSWERED)
+    return Totals(
+        units=len(answers),
+        elements=elements,
+        clicks=math.fsum(a.clicks for a in answers),
+        seconds=math.fsum(a.seconds for a in answers),
+    )

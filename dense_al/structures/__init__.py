@@ -1,0 +1,35 @@
+"""The data that flows through a round: frozen, shape-checked."""
+
+from dense_al.structures.answers import (
+    ANSWERED,
+    DECLINED,
+    IGNORE,
+    Answer,
+    answers_of_table,
+    answers_table,
+    decode_labels,
+    dominant_class,
+    encode_labels,
+)
+from dense_al.structures.budget import Budget
+from dense_al.structures.manifest import Manifest
+from dense_al.structures.prediction import SegPrediction
+from dense_al.structures.rows import KINDS, ElementRows, Query
+
+__all__ = [
+    'ANSWERED',
+    'DECLINED',
+    'IGNORE',
+    'KINDS',
+    'Answer',
+    'Budget',
+    'ElementRows',
+    'Manifest',
+    'Query',
+    'SegPrediction',
+    'answers_of_table',
+    'answers_table',
+    'decode_labels',
+    'dominant_class',
+    'encode_labels',
+]

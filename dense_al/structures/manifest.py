@@ -1,0 +1,115 @@
+"""The one list of all samples of a run."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """All samples of a run; the row number is the sample's index, the only index frame there is.
+
+    Made from input files alone, never from annotations, so that it does not change with labels.
+
+    Attributes:
+        names: Unique name per sample, what users see (file name below its folder).
+        paths: File of each sample.
+        heights: (N,) int64, pixels; for a scan its number of points.
+        widths: (N,) int64, pixels; 1 for a scan.
+        domains: `target` or `source` per sample, target first.
+        sequences: Name of the sequence a sample belongs to, '' for none.
+        frames: (N,) int64 position within the sequence, 0 for none.
+    """
+
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    heights: np.ndarray
+    widths: np.ndarray
+    domains: tuple[str, ...]
+    sequences: tuple[str, ...]
+    frames: np.ndarray
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in self.__dataclass_fields__}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f'Expected columns of one length, but got {lengths}')
+        if len(set(self.names)) != len(self.names):
+            seen: set[str] = set()
+            twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
+            raise ValueError(f'Expected unique sample names, but `{twice}` comes twice')
+
+    @classmethod
+    def of_images(
+        cls,
+        names: Sequence[str],
+        paths: Sequence[str],
+        sizes: Sequence[tuple[int, int]],
+        domain: str = 'target',
+    ) -> 'Manifest':
+        """A manifest of single images of one domain; `sizes` are (height, width) in pixels."""
+        n = len(names)
+        hw = np.asarray(sizes, np.int64).reshape(n, 2)
+        return cls(
+            names=tuple(names),
+            paths=tuple(str(p) for p in paths),
+            heights=hw[:, 0].copy(),
+            widths=hw[:, 1].copy(),
+            domains=(domain,) * n,
+            sequences=('',) * n,
+            frames=np.zeros(n, np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """(N,) int64, pixels (or points) per sample."""
+        return self.heights * self.widths
+
+    def size(self, sample: int) -> tuple[int, int]:
+        """Height and width of a sample in pixels."""
+        return int(self.heights[sample]), int(self.widths[sample])
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash over the names and sizes; equal digests mean equal index frames."""
+        digest = hashlib.sha256()
+        for name, height, width in zip(self.names, self.heights, self.widths):
+            digest.update(f'{name}\0{height}\0{width}\n'.encode())
+        return digest.hexdigest()[:16]
+
+    def table(self) -> pa.Table:
+        """The manifest as an Arrow table, one row per sample."""
+        return pa.table(
+            {
+                'index': np.arange(len(self), dtype=np.int64),
+                'name': list(self.names),
+                'path': list(self.paths),
+                'domain': list(self.domains),
+                'sequence': list(self.sequences),
+                'frame': self.frames,
+                'height': self.heights,
+                'width': self.widths,
+            }
+        )
+
+    @classmethod
+    def load(cls, path: Path | str) -> 'Manifest':
+        """Reads `manifest.parquet`."""
+        columns = pq.read_table(path).to_pydict()
+        return cls(
+            names=tuple(columns['name']),
+            paths=tuple(columns['path']),
+            heights=np.asarray(columns['height'], np.int64),
+            widths=np.asarray(columns['width'], np.int64),
+            domains=tuple(columns['domain']),
+            sequences=tuple(columns['sequence']),
+            frames=np.asarray(columns['frame'], np.int64),
+        )

@@ -1,0 +1,144 @@
+"""Element rows and queries: what an acquisition produces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+KINDS = ('image', 'instance', 'region', 'point')
+
+
+@dataclass(frozen=True, eq=False)
+class ElementRows:
+    """One row per unit that may be asked, with what selection needs; never dense maps.
+
+    Attributes:
+        sample: (N,) int64 index into the manifest.
+        instance: (N,) int64, -1 where the unit belongs to no instance.
+        unit: (N,) int64 id within the sample (a region's id, 0 for the whole image).
+        score: (N,) float64, finite, higher = ask first.
+        size: (N,) int64 pixels or points of the unit.
+        category: (N,) int64 predicted dominant class of the unit, -1 where unknown.
+        features: (N, D) float32, or None where the acquisition needs none.
+    """
+
+    sample: np.ndarray
+    instance: np.ndarray
+    unit: np.ndarray
+    score: np.ndarray
+    size: np.ndarray
+    category: np.ndarray
+    features: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.sample)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and len(value) != n:
+                raise ValueError(f'Expected `{field.name}` of length {n}, but got {len(value)}')
+        if not np.isfinite(self.score).all():
+            bad = int(np.flatnonzero(~np.isfinite(self.score))[0])
+            raise ValueError(
+                f'Expected finite scores, but got {self.score[bad]} for unit '
+                f'{int(self.unit[bad])} of sample {int(self.sample[bad])}'
+            )
+
+    @classmethod
+    def of_sample(
+        cls,
+        sample: int,
+        score: np.ndarray,
+        size: np.ndarray,
+        category: np.ndarray | None = None,
+        features: np.ndarray | None = None,
+    ) -> 'ElementRows':
+        """Rows of all units 0..R-1 of one sample; `score` and `size` are (R,)."""
+        n = len(score)
+        return cls(
+            sample=np.full(n, sample, np.int64),
+            instance=np.full(n, -1, np.int64),
+            unit=np.arange(n, dtype=np.int64),
+            score=np.asarray(score, np.float64),
+            size=np.asarray(size, np.int64),
+            category=np.full(n, -1, np.int64)
+            if category is None
+            else np.asarray(category, np.int64),
+            features=None if features is None else np.asarray(features, np.float32),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence['ElementRows']) -> 'ElementRows':
+        """All rows of `parts`, in order; no parts give no rows."""
+        if not parts:
+            return cls.of_sample(0, np.zeros(0), np.zeros(0))
+        columns: dict[str, Any] = {}
+        for field in fields(cls):
+            values = [getattr(part, field.name) for part in parts]
+            columns[field.name] = None if values[0] is None else np.concatenate(values)
+        return cls(**columns)
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def take(self, index: np.ndarray) -> 'ElementRows':
+        """The rows at `index` (integers or a mask)."""
+        return replace(
+            self,
+            **{
+                field.name: getattr(self, field.name)[index]
+                for field in fields(self)
+                if getattr(self, field.name) is not None
+            },
+        )
+
+    def sorted_by_key(self) -> 'ElementRows':
+        """The rows ordered by (sample, instance, unit): the order every draw starts from."""
+        order = np.lexsort((self.unit, self.instance, self.sample))
+        return self.take(order)
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """The units asked in one round, best first.
+
+    Attributes:
+        kind: What a unit is: `image`, `instance`, `region` or `point`.
+        sample, instance, unit: (Q,) int64, the units' keys.
+        score: (Q,) float64.
+        size: (Q,) int64 pixels or points.
+    """
+
+    kind: str
+    sample: np.ndarray
+    instance: np.ndarray
+    unit: np.ndarray
+    score: np.ndarray
+    size: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f'Expected `kind` to be one of {KINDS}, but got {self.kind!r}')
+        keys = np.stack([self.sample, self.instance, self.unit], axis=1)
+        if len(np.unique(keys, axis=0)) != len(keys):
+            raise ValueError('Expected every unit to be asked once, but got a repeated key')
+
+    @classmethod
+    def of_rows(cls, kind: str, rows: ElementRows) -> 'Query':
+        """The query for `rows`, in their order."""
+        return cls(kind, rows.sample, rows.instance, rows.unit, rows.score, rows.size)
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def table(self) -> pa.Table:
+        """The query as an Arrow table, one row per unit."""
+        names = ('sample', 'instance', 'unit', 'score', 'size')
+        return pa.table({name: getattr(self, name) for name in names})
+
+    @classmethod
+    def of_table(cls, kind: str, table: pa.Table) -> 'Query':
+        """Reads back what `table` wrote."""
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        return cls(kind=kind, **columns)
