@@ -1,0 +1,122 @@
+"""What every acquisition offers: `observe` a prediction, `select` from the rows."""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dense_al.pool import Ledger, Units
+from dense_al.structures import Budget, ElementRows, Query
+
+
+class NothingLeftError(ValueError):
+    """Every unit of the pool has been asked."""
+
+
+def rng_for(seed: int, round_number: int, purpose: str) -> np.random.Generator:
+    """The stream of randomness of one purpose in one round.
+
+    Args:
+        seed: The run's seed, >= 0.
+        round_number: -1 for the initial labels, then 0, 1 ...
+        purpose: Name of the step that draws.
+    """
+    words = [seed, round_number + 1, zlib.crc32(purpose.encode())]
+    return np.random.default_rng(np.random.SeedSequence(words))
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What `select` works from.
+
+    Attributes:
+        ledger: What was asked and answered.
+        budget: The round's budget.
+        pool_elements: Pixels or points of the whole pool, for budgets in percent.
+        prices: (kind, size, sample) -> clicks, seconds, each (N,), of units.
+        rng: The only source of randomness.
+        n_classes: Number of classes.
+        ask_declined_again: Whether declined units may be asked again.
+    """
+
+    ledger: Ledger
+    budget: Budget
+    pool_elements: int
+    prices: Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    rng: np.random.Generator
+    n_classes: int
+    ask_declined_again: bool = False
+
+    def spend(self, kind: str, rows: ElementRows) -> np.ndarray:
+        """(N,) float64: how much of the budget each row takes."""
+        clicks, seconds = self.prices(kind, rows.size, rows.sample)
+        return self.budget.measure(rows.size, clicks, seconds)
+
+    @property
+    def amount(self) -> float:
+        """How much may be spent, in the units of `spend`."""
+        return self.budget.amount(self.pool_elements)
+
+
+class Acquisition(ABC):
+    """Base of all acquisitions.
+
+    Attributes:
+        needs: What of a prediction it reads (`probs`, `features`); empty: no model is run.
+        observes: Which samples it must see (`pool`, `labelled`).
+        kind: Kind of its units.
+        unit: Config of its units, see `dense_al.regions`.
+    """
+
+    needs: frozenset[str] = frozenset()
+    observes: frozenset[str] = frozenset({'pool'})
+    kind: str = 'image'
+    unit: Any = None
+
+    def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Samples to observe this round, a sorted subset of (S,) int64 `unlabelled`."""
+        return unlabelled
+
+    @abstractmethod
+    def observe(self, prediction: Any, sample: int, units: Units) -> ElementRows:
+        """Turns one prediction into one row per unit.
+
+        Args:
+            prediction: What the model says, or None where `needs` is empty.
+            sample: Index into the manifest.
+            units: The units of the samples.
+        """
+
+    def flush(self) -> ElementRows:
+        """Rows that were held back until their window was complete."""
+        return ElementRows.concatenate([])
+
+    @abstractmethod
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        """Chooses what to ask; the order of `rows` does not matter.
+
+        Raises:
+            NothingLeftError: Every unit was asked before.
+        """
+
+
+def take(order: np.ndarray, spend: np.ndarray, amount: float) -> np.ndarray:
+    """The longest beginning of `order` that stays within the budget.
+
+    Args:
+        order: (K,) row numbers, best first.
+        spend: (N,) how much each row takes.
+        amount: How much may be spent.
+
+    Returns:
+        The first rows of `order` whose sum is at most `amount`.
+
+    >>> take(np.array([2, 0, 1]), np.array([1.0, 5.0, 2.0]), 3.5).tolist()
+    [2, 0]
+    """
+    total = np.cumsum(spend[order])
+    # A billionth of slack: 0.1 + 0.2 must fit into 0.3.
+    return order[: int(np.searchsorted(total, amount * (1 + 1e-9), side='right'))]
