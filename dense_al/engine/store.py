@@ -1,0 +1,189 @@
+"""The run on disk: atomic files, commits, the lock. Nothing derived is stored."""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dense_al.pool import Ledger
+from dense_al.structures import (
+    Answer,
+    ElementRows,
+    Manifest,
+    Query,
+    answers_of_table,
+    answers_table,
+)
+
+INITIAL = -1
+
+
+class RunLockedError(RuntimeError):
+    """Another process works on the same directory."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Writes a file so that it is there whole or not at all.
+
+    Args:
+        path: The file.
+        write: Called with a temporary path in the same folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.tmp')
+    write(temporary)
+    with open(temporary, 'rb+') as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a commit: JSON, sorted keys, atomically."""
+    text = json.dumps(content, indent=1, sort_keys=True)
+    write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a Parquet table atomically."""
+    write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding='utf-8')
+
+
+class RunStore:
+    """Files of one run.
+
+    Args:
+        work_dir: The run's folder.
+        on_phase: Called with a name before and after each file is written; tests kill here.
+    """
+
+    def __init__(self, work_dir: Path | str, on_phase: Callable[[str], None] | None = None) -> None:
+        self.work_dir = Path(work_dir)
+        self._on_phase = on_phase or (lambda name: None)
+        self._lock: Any = None
+
+    def phase(self, name: str) -> None:
+        """Marks a boundary between two phases of a round."""
+        self._on_phase(name)
+
+    def lock(self) -> None:
+        """Takes the run's lock until the process ends.
+
+        Raises:
+            RunLockedError: Another process holds it.
+        """
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        # lockf, not flock: a data worker that outlives a killed parent does not inherit it.
+        file = open(self.work_dir / '.lock', 'a+')
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise RunLockedError(f'Another process is working in {self.work_dir}') from None
+        self._lock = file
+
+    def unlock(self) -> None:
+        """Gives the lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def folder(self, round_number: int) -> Path:
+        """Folder of a round; `initial` for -1."""
+        if round_number == INITIAL:
+            return self.work_dir / 'initial'
+        return self.work_dir / 'rounds' / f'{round_number:03d}'
+
+    def checkpoint(self, round_number: int) -> Path:
+        """Weights at the end of a round's training."""
+        return self.folder(round_number) / 'checkpoint.pth'
+
+    def read(self, round_number: int, step: str) -> dict[str, Any] | None:
+        """The commit of a step (`train`, `query` or `round`), None while it is not committed."""
+        path = self.folder(round_number) / f'{step}.json'
+        return json.loads(path.read_text(encoding='utf-8')) if path.exists() else None
+
+    def commit(self, round_number: int, step: str, content: dict[str, Any]) -> None:
+        """Writes the commit of a step; all its other files must lie there already."""
+        self.phase(f'{round_number}:{step}:commit')
+        write_json(self.folder(round_number) / f'{step}.json', content)
+        self.phase(f'{round_number}:{step}:committed')
+
+    def write_query(self, round_number: int, query: Query, rows: ElementRows | None) -> None:
+        """Writes what was asked and, if given, all scored rows."""
+        folder = self.folder(round_number)
+        if rows is not None:
+            names = ('sample', 'instance', 'unit', 'score', 'size')
+            self.phase(f'{round_number}:query:units')
+            table = pa.table({name: getattr(rows, name) for name in names})
+            write_table(folder / 'units.parquet', table)
+        self.phase(f'{round_number}:query:table')
+        write_table(folder / 'query.parquet', query.table())
+
+    def query(self, round_number: int) -> Query:
+        """The committed query of a round."""
+        commit = self.read(round_number, 'query')
+        if commit is None:
+            raise FileNotFoundError(f'Expected a query in {self.folder(round_number)}')
+        return Query.of_table(
+            commit['kind'], pq.read_table(self.folder(round_number) / 'query.parquet')
+        )
+
+    def write_answers(self, round_number: int, answers: list[Answer]) -> None:
+        """Writes a round's answers with their payloads."""
+        self.phase(f'{round_number}:round:answers')
+        write_table(self.folder(round_number) / 'answers.parquet', answers_table(answers))
+
+    def answers(self, round_number: int) -> list[Answer]:
+        """The committed answers of a round, [] where it has none."""
+        if self.read(round_number, 'round') is None:
+            return []
+        return answers_of_table(pq.read_table(self.folder(round_number) / 'answers.parquet'))
+
+    def ledger(self, before: int) -> Ledger:
+        """The fold of the initial labels and of the rounds before `before`."""
+        return Ledger(self.answers(r) for r in range(INITIAL, before))
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        """Writes the manifest, or checks that it is the one the run began with.
+
+        Raises:
+            ValueError: The pool has changed since.
+        """
+        path = self.work_dir / 'manifest.parquet'
+        if path.exists():
+            before = Manifest.load(path)
+            if before.digest != manifest.digest:
+                raise ValueError(
+                    f'Expected the {len(before)} samples this run began with '
+                    f'({before.digest}), but the pool now holds {len(manifest)} '
+                    f'({manifest.digest}): {_first_difference(before, manifest)}'
+                )
+            return
+        write_table(path, manifest.table())
+
+
+def _first_difference(before: Manifest, now: Manifest) -> str:
+    """Says where two manifests part."""
+    for a, b in zip(before.names, now.names):
+        if a != b:
+            return f'`{a}` became `{b}`'
+    if len(before) != len(now):
+        longer = before if len(before) > len(now) else now
+        return f'`{longer.names[min(len(before), len(now))]}` is in one of them only'
+    changed = np.flatnonzero((before.heights != now.heights) | (before.widths != now.widths))
+    return f'`{before.names[int(changed[0])]}` changed its size'
