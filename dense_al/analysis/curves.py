@@ -300,7 +300,8 @@ def group_runs(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def _settings(run: Run) -> dict[str, str]:
-    return flat({**run.acquisition, 'budget': run.budget})
+    settings = flat({**run.acquisition, 'budget': run.budget})
+    return {k: v for k, v in settings.items() if k.rpartition('.')[2] != 'seed'}
 
 
 def _difference(run: Run, rivals: Sequence[Run]) -> str:

@@ -1,0 +1,194 @@
+"""Pictures of what was asked, what was answered and what the model thought."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from dense_al.analysis.curves import Round, Run
+from dense_al.analysis.drawing import UNASKED, decode_answers, palette, render
+from dense_al.structures import IGNORE, decode_labels
+
+RegionMap = Callable[[int], 'np.ndarray | None']
+Prediction = Callable[[int, int], 'np.ndarray | None']
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One sample of a round's query.
+
+    Attributes:
+        sample: Its index in the manifest.
+        name: Its name.
+        units: Units asked for in it.
+        best_rank: Rank of the best of them, 1 = asked first.
+        best_score: Score of that unit.
+        pictures: Title -> (H, W, 3) uint8, all of one size.
+        note: What could not be shown and why, '' for nothing.
+    """
+
+    sample: int
+    name: str
+    units: int
+    best_rank: int
+    best_score: float
+    pictures: dict[str, np.ndarray]
+    note: str = ''
+
+
+def round_panels(
+    run: Run,
+    number: int,
+    region_map: RegionMap | None = None,
+    prediction: Prediction | None = None,
+    *,
+    max_images: int = 6,
+    side: int = 480,
+) -> list[Panel]:
+    """Draws the samples of a round's query, those with the best units first.
+
+    Args:
+        run: The run.
+        number: Number of the round, -1 for the initial labels.
+        region_map: Sample -> (H, W) int unit of each pixel, None where it has none. Not needed
+            for whole images.
+        prediction: Round, sample -> (H, W) uint8 classes, or None.
+        max_images: Number of samples at most.
+        side: Longer side of the pictures, pixels.
+
+    Returns:
+        One panel per sample; what cannot be drawn says so in its note.
+    """
+    rounds = {r.index: r for r in run.all_rounds}
+    if number not in rounds:
+        raise ValueError(f'Expected a round among {sorted(rounds)} of {run.work_dir}, '
+                         f'but got {number}')  # fmt: skip
+    query = rounds[number].query_table()
+    if query is None:
+        return []
+    samples = query['sample'].to_numpy()
+    _, first = np.unique(samples, return_index=True)
+    answers = _answers_by_sample(rounds[number], samples[np.sort(first)[:max_images]])
+    return [
+        _panel(run, rounds[number], query, int(at), answers, region_map, prediction, side)
+        for at in np.sort(first)[:max_images]
+    ]
+
+
+def region_maps_of(work_dir: Path | str) -> RegionMap | None:
+    """Finds the region maps of a run through the parameters it recorded.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        Sample -> (H, W) int, or None where the run recorded no regions.
+    """
+    file = Path(work_dir) / 'environment.json'
+    recorded = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+    if isinstance(recorded.get('regions'), dict) and 'cache_dir' in recorded['regions']:
+        recorded = recorded['regions']
+    if not recorded.get('regions') or not recorded.get('cache_dir'):
+        return None
+    try:
+        from dense_al.regions import build_regions
+    except ImportError:
+        return None
+    from dense_al.structures import Manifest
+
+    regions = build_regions(recorded['regions'], recorded['cache_dir'])
+    manifest = Manifest.load(Path(work_dir) / 'manifest.parquet')
+    return lambda sample: regions.map(manifest.names[sample], manifest.paths[sample])
+
+
+def _panel(
+    run: Run,
+    round_: Round,
+    query: pa.Table,
+    row: int,
+    answers: dict[int, dict[str, list[Any]]],
+    region_map: RegionMap | None,
+    prediction: Prediction | None,
+    side: int,
+) -> Panel:
+    """Draws the sample of one row of a query (its best one)."""
+    sample = query['sample'][row].as_py()
+    asked = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
+    pictures: dict[str, np.ndarray] = {}
+    note = ''
+    try:
+        image = _load_image(run, sample)
+        kind = str((round_.query or {}).get('kind', ''))
+        note, units, labels = '', None, None
+        given = answers.get(sample)
+        if kind == 'point':
+            units, labels = _points(image.shape[:2], asked, given)
+        elif kind == 'image':
+            # A whole image is one unit, whatever its id.
+            units = np.zeros(image.shape[:2], np.int64)
+            labels = _labels(units, given, whole=True)
+        elif region_map is not None and (regions := region_map(sample)) is not None:
+            units = np.where(np.isin(regions, asked), regions, UNASKED)
+            labels = _labels(regions, given)
+        else:
+            note = f'The outlines of its {kind}s are not at hand.'
+        predicted = None if prediction is None else prediction(round_.index, sample)
+        colours = palette(max(len(run.classes), 1))
+        pictures = render(image, units, labels, predicted, colours=colours, side=side)
+    except (OSError, ValueError) as error:
+        note = f'Cannot be drawn: {error}'
+    return Panel(
+        sample=sample,
+        name=run.manifest['name'][sample],
+        units=len(asked),
+        best_rank=row + 1,
+        best_score=query['score'][row].as_py(),
+        pictures=pictures,
+        note=note,
+    )
+
+
+def _labels(
+    regions: np.ndarray, answers: dict[str, list[Any]] | None, whole: bool = False
+) -> np.ndarray | None:
+    if answers is None:
+        return None
+    given = [i for i, payload in enumerate(answers['payload']) if payload]
+    units = [0 if whole else answers['unit'][i] for i in given]
+    return decode_answers(regions, units, [answers['payload'][i] for i in given])
+
+
+def _points(
+    size: tuple[int, int], asked: np.ndarray, answers: dict[str, list[Any]] | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points (unit = y * width + x) as squares that are large enough to be seen."""
+    units = np.full(size, UNASKED, np.int64)
+    labels = None if answers is None else np.full(size, IGNORE, np.uint8)
+    radius = max(max(size) // 120, 1)
+    given = {} if answers is None else dict(zip(answers['unit'], answers['payload']))
+    for unit in asked.tolist():
+        y, x = divmod(unit, size[1])
+        square = np.s_[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
+        units[square] = unit
+        if labels is not None and given.get(unit):
+            labels[square] = decode_labels(given[unit])[0]
+    return units, labels
+
+
+def _answers_by_sample(round_: Round, samples: Iterable[int]) -> dict[int, dict[str, list[Any]]]:
+    table = round_.answers_table()
+    if table is None:
+        return {}
+    of_sample = table['sample'].to_numpy()
+    columns = table.select(['unit', 'payload'])
+    return {int(s): columns.filter(pa.array(of_sample == s)).to_pydict() for s in samples}
+
+
+def _load_image(run: Run, sample: int) -> np.ndarray:
+    with Image.open(run.manifest['path'][sample]) as image:
+        return np.asarray(image.convert('RGB'))

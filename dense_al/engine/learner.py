@@ -1,0 +1,268 @@
+"""The loop: train, evaluate, observe, select, ask, record."""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from dense_al.acquisition import Acquisition, NothingLeftError, Selection, rng_for
+from dense_al.engine.store import INITIAL, RunStore
+from dense_al.engine.task import Rounds, Task, TrainJob
+from dense_al.oracles import Oracle
+from dense_al.pool import Ledger, Units, totals
+from dense_al.registry import ConfigError
+from dense_al.structures import IGNORE, Answer, Budget, ElementRows, Query, decode_labels
+
+logger = logging.getLogger('dense_al')
+
+
+@dataclass(eq=False)
+class Learner:
+    """One active-learning run.
+
+    Attributes:
+        task: Data, model and training.
+        units: The units the samples are divided into.
+        acquisition: Chooses what to ask after each round.
+        initial: Chooses the initial labels; needs no model.
+        oracle: Answers.
+        budget: Of each round.
+        initial_budget: Of the initial labels.
+        rounds: How many rounds and how they train.
+        store: The run on disk.
+        seed: Of the whole run, >= 0.
+        describe: Plain description of the acquisition, recorded with each query.
+        progress: Whether to show a bar while the pool is observed.
+    """
+
+    task: Task
+    units: Units
+    acquisition: Acquisition
+    initial: Acquisition
+    oracle: Oracle
+    budget: Budget
+    initial_budget: Budget
+    rounds: Rounds
+    store: RunStore
+    seed: int = 0
+    describe: Any = None
+    progress: bool = True
+
+    def run(self, stop_after: tuple[int, str] | None = None) -> None:
+        """Runs all rounds; steps that were committed before are not repeated.
+
+        Args:
+            stop_after: (round, step) to end after, step `train` or `round`.
+
+        Raises:
+            WaitingForAnswers: The oracle has not answered; run again when it has.
+        """
+        self.store.save_manifest(self.task.manifest)
+        self.label_initially()
+        for round_number in range(self.rounds.count):
+            self.run_round(round_number, stop_after)
+            if stop_after is not None and stop_after[0] == round_number:
+                return
+
+    def run_round(self, round_number: int, stop_after: tuple[int, str] | None = None) -> None:
+        """Trains, then asks for what the next round trains on."""
+        started = time.perf_counter()
+        ledger = self.store.ledger(before=round_number)
+        self.train(round_number, ledger)
+        if round_number == self.rounds.count - 1 or stop_after == (round_number, 'train'):
+            return
+        query = self.select(round_number, ledger)
+        self.ask(round_number, query, started)
+
+    def label_initially(self) -> None:
+        """Draws and asks the initial labels."""
+        started = time.perf_counter()
+        query = self._chosen(INITIAL, self.initial, self.initial_budget, Ledger())
+        self.ask(INITIAL, query, started)
+
+    def train(self, round_number: int, ledger: Ledger) -> None:
+        """Trains and evaluates on what is labelled."""
+        commit = self.store.read(round_number, 'train')
+        if commit is None:
+            self.store.phase(f'{round_number}:train:begin')
+            result = self.task.train(
+                TrainJob(
+                    round_number=round_number,
+                    ledger=ledger,
+                    units=self.units,
+                    folder=self.store.folder(round_number) / 'train',
+                    checkpoint=self.store.checkpoint(round_number),
+                    load_from=self._start(round_number),
+                    seed=int(rng_for(self.seed, round_number, 'train').integers(2**31)),
+                )
+            )
+            self.store.phase(f'{round_number}:train:end')
+            if self.rounds.metric not in result.metrics:
+                raise ConfigError(
+                    f'Expected `rounds.metric` to be one of {sorted(result.metrics)}, '
+                    f'but got {self.rounds.metric!r}'
+                )
+            commit = self._train_commit(round_number, ledger, result)
+            self.store.commit(round_number, 'train', commit)
+        labelled = commit['labelled']
+        logger.info(
+            'round %d: %s %.4g with %d units, %.3g %% of the pool, %.1f h; trained %.1f s',
+            round_number,
+            commit['metric'],
+            commit['value'],
+            labelled['units'],
+            100 * labelled['fraction'],
+            labelled['seconds'] / 3600,
+            commit['seconds']['train'],
+        )
+
+    def select(self, round_number: int, ledger: Ledger) -> Query:
+        """Observes the pool and chooses what to ask."""
+        return self._chosen(round_number, self.acquisition, self.budget, ledger)
+
+    def ask(self, round_number: int, query: Query, started: float) -> None:
+        """Puts the query to the oracle and records its answers."""
+        if self.store.read(round_number, 'round') is not None:
+            return
+        begun = time.perf_counter()
+        manifest, folder = self.task.manifest, self.store.folder(round_number)
+        self.store.phase(f'{round_number}:ask:begin')
+        self.oracle.prepare(folder, query, manifest, self.units, self.task.classes)
+        answers = self.oracle.answer(
+            query,
+            manifest,
+            self.units,
+            self.task.read_label,
+            len(self.task.classes),
+            rng_for(self.seed, round_number, 'oracle'),
+        )
+        asked = time.perf_counter()
+        self.store.write_answers(round_number, answers)
+        commit = self._round_commit(round_number, answers)
+        now = time.perf_counter()
+        commit['seconds'] = {'ask': asked - begun, 'record': now - asked}
+        commit['overhead_seconds'] = now - started - self._framework_seconds(round_number)
+        self.store.commit(round_number, 'round', commit)
+
+    def _chosen(
+        self, round_number: int, acquisition: Acquisition, budget: Budget, ledger: Ledger
+    ) -> Query:
+        """The round's query, from disk if it was committed."""
+        if self.store.read(round_number, 'query') is not None:
+            return self.store.query(round_number)
+        begun = time.perf_counter()
+        rows, forward = self._observe(round_number, acquisition, ledger)
+        observed = time.perf_counter()
+        self.store.phase(f'{round_number}:select:begin')
+        given = Selection(
+            ledger=ledger,
+            budget=budget,
+            pool_elements=int(self.task.manifest.areas.sum()),
+            prices=self._prices,
+            rng=rng_for(self.seed, round_number, 'select'),
+            n_classes=len(self.task.classes),
+            ask_declined_again=self.oracle.ask_declined_again,
+        )
+        query = acquisition.select(rows, given)
+        selected = time.perf_counter()
+        self.store.write_query(round_number, query, rows)
+        content = {
+            'round': round_number,
+            'kind': query.kind,
+            'acquisition': self.describe,
+            'budget': asdict(budget),
+            'n_units': len(query),
+            'seconds': {
+                'observe': observed - begun,
+                'forward': forward,
+                'select': selected - observed,
+            },
+        }
+        self.store.commit(round_number, 'query', content)
+        return query
+
+    def _observe(
+        self, round_number: int, acquisition: Acquisition, ledger: Ledger
+    ) -> tuple[ElementRows, float]:
+        """Rows of all samples the acquisition wants to see, and the seconds in the model."""
+        self.store.phase(f'{round_number}:observe:begin')
+        samples = np.arange(len(self.task.manifest))
+        samples = acquisition.samples(samples, rng_for(self.seed, round_number, 'subset'))
+        if 'labelled' in acquisition.observes:
+            samples = np.union1d(samples, ledger.labelled_samples(round_number))
+        parts, forward = [], 0.0
+        if not acquisition.needs:
+            parts = [acquisition.observe(None, int(s), self.units) for s in samples]
+        else:
+            checkpoint = self.store.checkpoint(round_number)
+            predictions = iter(self.task.predict(checkpoint, samples, acquisition.needs))
+            bar = tqdm(samples, desc='observing', disable=not self.progress, leave=False)
+            for i, sample in enumerate(bar):
+                begun = time.perf_counter()
+                prediction = next(predictions)
+                forward += time.perf_counter() - begun
+                parts.append(acquisition.observe(prediction, int(sample), self.units))
+                if i == len(samples) // 2:
+                    self.store.phase(f'{round_number}:observe:half')
+        rows = ElementRows.concatenate(
+            [*parts, *([held] if len(held := acquisition.flush()) else [])]
+        )
+        if 'labelled' not in acquisition.observes and len(rows):
+            again = self.oracle.ask_declined_again
+            left = ~ledger.asked(acquisition.kind, rows, again)
+            if not left.any():
+                raise NothingLeftError(
+                    f'Expected units left to ask, but all {len(rows)} were asked'
+                )
+            rows = rows.take(left)
+        return rows, forward
+
+    def _prices(
+        self, kind: str, size: np.ndarray, sample: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.oracle.prices.of(kind, size, self.task.manifest.areas[sample])
+
+    def _start(self, round_number: int) -> Any:
+        """Weights the round starts from."""
+        if round_number == 0 or self.rounds.start == 'scratch':
+            return None
+        return self.store.checkpoint(0 if self.rounds.start == 'initial' else round_number - 1)
+
+    def _train_commit(self, round_number: int, ledger: Ledger, result: Any) -> dict[str, Any]:
+        labelled = asdict(ledger.totals())
+        labelled['fraction'] = labelled['elements'] / int(self.task.manifest.areas.sum())
+        return {
+            'round': round_number,
+            'metric': self.rounds.metric,
+            'value': result.metrics[self.rounds.metric],
+            'metrics': result.metrics,
+            'per_class': result.per_class,
+            'classes': self.task.classes,
+            'labelled': labelled,
+            'seconds': {'train': result.train_seconds, 'evaluate': result.evaluate_seconds},
+            'exact': result.exact,
+        }
+
+    def _round_commit(self, round_number: int, answers: list[Answer]) -> dict[str, Any]:
+        counts = np.zeros(256, np.int64)
+        for answer in answers:
+            if answer.payload:
+                counts += np.bincount(decode_labels(answer.payload), minlength=256)
+        counts[IGNORE] = 0
+        declined = sum(a.status == 'declined' for a in answers)
+        return {
+            'round': round_number,
+            'answered': len(answers) - declined,
+            'declined': declined,
+            'cost': asdict(totals(answers)),
+            'class_histogram': {c: int(counts[i]) for i, c in enumerate(self.task.classes)},
+        }
+
+    def _framework_seconds(self, round_number: int) -> float:
+        """Seconds of the round inside training, evaluation and the forward passes."""
+        train = self.store.read(round_number, 'train') or {}
+        query = self.store.read(round_number, 'query') or {}
+        return sum(train.get('seconds', {}).values()) + query['seconds'].get('forward', 0.0)

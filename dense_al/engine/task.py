@@ -1,0 +1,116 @@
+"""What the loop needs of a task; adapters implement it for a framework."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from dense_al.pool import Ledger, Units
+from dense_al.registry import ConfigError, check_keys, nearest
+from dense_al.structures import Manifest
+
+STARTS = ('scratch', 'previous', 'initial')
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How many rounds, and how each one trains.
+
+    Attributes:
+        count: Rounds, >= 1; each trains and evaluates, all but the last ask.
+        iterations: Training iterations per round; or
+        epochs: passes over the labelled samples per round; None for both: as the base config.
+        start: Weights a round starts from: `scratch` (as the base config says), `previous` (the
+            round before), `initial` (the checkpoint of `initial`, or that of round 0).
+        metric: Name of the metric the curve shows, as the evaluator reports it.
+        initial: Dict with `acquisition` (default: random, same units), `budget` (default: the
+            round's).
+    """
+
+    count: int
+    iterations: int | None = None
+    epochs: int | None = None
+    start: str = 'scratch'
+    metric: str = 'mIoU'
+    initial: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ('count', 'iterations', 'epochs'):
+            value = getattr(self, name)
+            if value is None and name != 'count':
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(
+                    f'Expected `rounds.{name}` to be an integer of at least 1, but got {value!r}'
+                )
+        if self.iterations is not None and self.epochs is not None:
+            raise ConfigError('Expected `rounds.iterations` or `rounds.epochs`, but got both')
+        if self.start not in STARTS:
+            raise ConfigError(
+                f'Unknown `rounds.start` {self.start!r}. {nearest(self.start, STARTS)}'
+            )
+        check_keys(self.initial or {}, ('acquisition', 'budget'), 'rounds.initial')
+
+
+@dataclass(frozen=True, eq=False)
+class TrainJob:
+    """One training step.
+
+    Attributes:
+        round_number: The round.
+        ledger: What is labelled.
+        units: The units that region answers refer to.
+        folder: Where the framework may write its logs.
+        checkpoint: Where the weights go.
+        load_from: Weights to start from, None: as the base config says.
+        seed: Seed of the step.
+    """
+
+    round_number: int
+    ledger: Ledger
+    units: Units
+    folder: Path
+    checkpoint: Path
+    load_from: Path | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What came of a training step.
+
+    Attributes:
+        metrics: Name -> value, as the evaluator reports them.
+        per_class: Class -> value of the metric.
+        train_seconds, evaluate_seconds: Time inside the framework.
+        exact: False if the step was resumed from the middle.
+    """
+
+    metrics: dict[str, float]
+    per_class: dict[str, float]
+    train_seconds: float
+    evaluate_seconds: float
+    exact: bool = True
+
+
+class Task(Protocol):
+    """A data set, a model and how to train it."""
+
+    manifest: Manifest
+    classes: list[str]
+
+    def train(self, job: TrainJob) -> TrainResult:
+        """Trains and evaluates; writes `job.checkpoint`."""
+        ...
+
+    def predict(
+        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str]
+    ) -> Iterator[Any]:
+        """Predictions for the samples, in their order, one by one."""
+        ...
+
+    def read_label(self, sample: int) -> np.ndarray:
+        """(H, W) uint8 label of the data set; only the oracle may ask."""
+        ...
