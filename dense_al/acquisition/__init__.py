@@ -2,5 +2,17 @@
 
 from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, rng_for, take
 from dense_al.acquisition.composed import Composed
+from dense_al.acquisition.samplers import KCenter, KMeansPlusPlus, RandomOrder, TopK
 
-__all__ = ['Acquisition', 'Composed', 'NothingLeftError', 'Selection', 'rng_for', 'take']
+__all__ = [
+    'Acquisition',
+    'Composed',
+    'KCenter',
+    'KMeansPlusPlus',
+    'NothingLeftError',
+    'RandomOrder',
+    'Selection',
+    'TopK',
+    'rng_for',
+    'take',
+]

@@ -1,6 +1,7 @@
 """Pictures of what was asked, what was answered and what the model thought."""
 
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def _panel(
         predicted = None if prediction is None else prediction(round_.index, sample)
         colours = palette(max(len(run.classes), 1))
         pictures = render(image, units, labels, predicted, colours=colours, side=side)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zlib.error) as error:
         note = f'Cannot be drawn: {error}'
     return Panel(
         sample=sample,

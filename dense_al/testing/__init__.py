@@ -1,0 +1,1 @@
+"""Toy inputs and the contract test every acquisition inherits."""

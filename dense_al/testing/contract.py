@@ -1,0 +1,135 @@
+"""The contract every acquisition must pass; a test class inherits it and gives `acquisition`."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import pytest
+
+from dense_al.acquisition import Acquisition, NothingLeftError, Selection
+from dense_al.pool import Ledger, Prices
+from dense_al.structures import Answer, Budget, ElementRows, Query
+from dense_al.testing.stub import GridUnits, StubTask
+
+
+class AcquisitionContract(ABC):
+    """Reproducible, within the budget, never the same unit twice, no global randomness."""
+
+    @abstractmethod
+    def acquisition(self) -> Acquisition:
+        """A fresh acquisition."""
+
+    def rows(self) -> ElementRows:
+        """What the acquisition observes of a small world."""
+        task = StubTask(n_samples=6)
+        units = GridUnits(task.manifest)
+        acquisition = self.acquisition()
+        parts = []
+        for sample in range(len(task.manifest)):
+            # The first pixels of each cell row as means: any model will do.
+            prediction = next(_predictions(task, sample)) if acquisition.needs else None
+            parts.append(acquisition.observe(prediction, sample, units))
+        return ElementRows.concatenate(parts)
+
+    def select(
+        self,
+        rows: ElementRows,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+        seed: int = 0,
+    ) -> Query:
+        """One selection from `rows`."""
+        prices = Prices()
+        given = Selection(
+            ledger=ledger or Ledger(),
+            budget=budget or Budget(10),
+            pool_elements=6 * 256,
+            prices=lambda kind, size, sample: prices.of(kind, size, np.full(len(size), 256)),
+            rng=np.random.default_rng(seed),
+            n_classes=4,
+        )
+        return self.acquisition().select(rows, given)
+
+    def test_scores_are_finite_and_rows_complete(self) -> None:
+        rows = self.rows()
+        assert np.isfinite(rows.score).all()
+        assert rows.size.sum() == 6 * 256
+
+    def test_same_seed_same_query(self) -> None:
+        rows = self.rows()
+        assert _keys(self.select(rows)) == _keys(self.select(rows))
+
+    def test_order_of_the_rows_does_not_matter(self) -> None:
+        rows = self.rows()
+        mixed = rows.take(np.random.default_rng(3).permutation(len(rows)))
+        assert _keys(self.select(rows)) == _keys(self.select(mixed))
+
+    def test_global_randomness_is_neither_read_nor_changed(self) -> None:
+        rows = self.rows()
+        np.random.seed(1)
+        first = _keys(self.select(rows))
+        np.random.seed(2)
+        before = np.random.get_state()[1].copy()  # type: ignore[index,union-attr]
+        assert _keys(self.select(rows)) == first
+        assert (np.random.get_state()[1] == before).all()  # type: ignore[index]
+
+    @pytest.mark.parametrize(
+        'budget',
+        [Budget(7), Budget(100, 'pixels'), Budget(5, 'percent'), Budget(3000, 'seconds')],
+    )
+    def test_budget_is_kept_and_used(self, budget: Budget) -> None:
+        rows = self.rows()
+        clicks, seconds = Prices().of('region', rows.size, np.full(len(rows), 256))
+        query = self.select(rows, budget)
+        clicks, seconds = Prices().of(query.kind, query.size, np.full(len(query), 256))
+        spent = budget.measure(query.size, clicks, seconds).sum()
+        amount = budget.amount(6 * 256)
+        cheapest = budget.measure(
+            rows.size[:1], *Prices().of(query.kind, rows.size[:1], np.array([256]))
+        )
+        assert spent <= amount * (1 + 1e-9)
+        assert spent > amount - cheapest[0] * (1 + 1e-9)
+
+    def test_nothing_is_asked_twice(self) -> None:
+        rows = self.rows()
+        first = self.select(rows, Budget(20))
+        ledger = Ledger([_answers(first)])
+        second = self.select(rows, Budget(20), ledger)
+        assert not set(_keys(first)) & set(_keys(second))
+
+    def test_last_round_takes_the_rest_and_then_nothing_is_left(self) -> None:
+        rows = self.rows()
+        query = self.select(rows, Budget(10 * len(rows)))
+        assert sorted(_keys(query)) == sorted(zip(rows.sample.tolist(), rows.unit.tolist()))
+        with pytest.raises(NothingLeftError, match='all'):
+            self.select(rows, ledger=Ledger([_answers(query)]))
+
+    def test_ties_are_broken_by_the_seed(self) -> None:
+        rows = self.rows()
+        flat = ElementRows.of_sample(0, np.zeros(len(rows)), rows.size)
+        if rows.features is not None:
+            flat = ElementRows.of_sample(
+                0, np.zeros(len(rows)), rows.size, features=np.ones_like(rows.features)
+            )
+        picks = {tuple(_keys(self.select(flat, seed=seed))) for seed in range(5)}
+        assert len(picks) > 1
+
+
+def _predictions(task: StubTask, sample: int):  # type: ignore[no-untyped-def]
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'means.npy'
+        np.save(path, np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [2.0, 2.0]]))
+        yield from task.predict(path, np.array([sample]), frozenset({'probs', 'features'}))
+
+
+def _keys(query: Query) -> list[tuple[int, int]]:
+    return list(zip(query.sample.tolist(), query.unit.tolist()))
+
+
+def _answers(query: Query) -> list[Answer]:
+    return [
+        Answer(s, -1, u, query.kind, 'answered', 'test', 1, 0, 1.0, 1.0, -1, b'')
+        for s, u in _keys(query)
+    ]

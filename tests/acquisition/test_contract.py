@@ -1,0 +1,74 @@
+"""Every acquisition passes the contract; a new one adds a class of two lines."""
+
+import numpy as np
+import pytest
+
+from dense_al.acquisition import Composed
+from dense_al.acquisition.composed import dominant, unit_features
+from dense_al.registry import ACQUISITIONS, ConfigError
+from dense_al.testing.contract import AcquisitionContract
+
+GRID = dict(type='Grid', size=4)
+
+
+class TestRandom(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score=dict(type='Random'))
+
+
+class TestEntropy(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score=dict(type='Entropy'))
+
+
+class TestMarginOfTopPixels(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='Margin', aggregate=dict(type='TopKMean', k=3))
+
+
+class TestLeastConfidenceClassWeighted(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='LeastConfidence', weight='class', aggregate='max')
+
+
+class TestKCenter(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, sampler=dict(type='KCenter'))
+
+
+class TestKMeansPlusPlus(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, sampler=dict(type='KMeansPlusPlus'))
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(scroe=1), r'Unknown key `acquisition.scroe`. Did you mean `score`'),
+        (dict(score=dict(type='Entropie')), r'Unknown score `Entropie`.*`Entropy`'),
+        (dict(sampler=dict(type='KCentre')), r'Unknown sampler `KCentre`.*`KCenter`'),
+        (dict(sampler=dict(type='KCenter', metrik='x')), r'acquisition.sampler.metrik'),
+        (dict(aggregate='meen'), r'Unknown aggregate `meen`'),
+        (dict(aggregate=dict(type='TopKMean')), r'acquisition.aggregate.k`, which is required'),
+        (dict(subset=1.5), r'acquisition.subset'),
+        (dict(type='Compozed'), r'Unknown acquisition `Compozed`.*`Composed`'),
+    ],
+)
+def test_mistakes_in_the_config_name_the_field(change, message):
+    cfg = dict(type='Composed', unit=GRID, score=dict(type='Entropy'))
+    with pytest.raises(ConfigError, match=message):
+        ACQUISITIONS.build({**cfg, **change}, 'acquisition')
+
+
+def test_dominant_class_by_hand():
+    labels = np.array([[0, 2], [2, 1]], np.uint8)
+    units = np.array([[0, 0], [0, 1]])
+    assert dominant(labels, units, 2).tolist() == [2, 1]
+
+
+def test_unit_features_cover_units_between_the_cells():
+    features = np.arange(4, dtype=np.float32).reshape(1, 2, 2)
+    units = np.zeros((8, 8), np.int32)
+    units[:, 4:] = 1
+    units[7, 7] = 2  # holds no cell centre: takes the cell it lies in
+    assert unit_features(features, units, 3).tolist() == [[1.0], [2.0], [3.0]]
