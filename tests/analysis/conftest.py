@@ -12,6 +12,7 @@ from PIL import Image
 from dense_al.structures import encode_labels
 
 CLASSES = ('road', 'building', 'tree', 'car', 'person')
+COLOURS = ((90, 90, 95), (170, 120, 90), (60, 130, 60), (40, 60, 170), (220, 170, 140))
 SIZE = (96, 128)
 CELL = 16
 METHODS = {
@@ -86,7 +87,7 @@ class RunWriter:
             last = number == rounds - 1
             upto = (stop or 'train') if last else 'round'
             paid = self._ask(path, number, acquisition, kind, units, rng, asked, upto)
-            cost = {k: cost[k] + paid[k] for k in cost}
+            cost = {k: cost[k] + paid.get(k, 0) for k in cost}
         return work_dir
 
     def _manifest(self, work_dir: Path) -> None:

@@ -1,0 +1,1 @@
+"""Readers and transforms that show a trainer only what was answered."""
