@@ -39,7 +39,8 @@ def check_model(model: Any, partial: bool) -> None:
         name = str(node.get('type')).rsplit('.', 1)[-1]
         if partial and name in REFUSED:
             raise ConfigError(
-                f'Expected a model that can ignore unlabelled pixels, but `{name}` {REFUSED[name]}; '
+                f'Expected a model that can ignore unlabelled pixels, but `{name}` '
+                f'{REFUSED[name]}; '
                 f"use whole images (`unit=dict(type='Image')`) or another head or loss"
             )
 

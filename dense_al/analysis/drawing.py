@@ -28,24 +28,31 @@ def palette(n: int) -> np.ndarray:
     return np.array([*BASE_PALETTE, *more], np.uint8)[:n]
 
 
-def outlines(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def outlines(units: np.ndarray, width: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Inner and outer border of the units asked for.
 
     Args:
         units: (H, W) int, unit of each pixel, `UNASKED` outside what was asked.
+        width: Width of a border, pixels.
 
     Returns:
-        inner: (H, W) bool, pixels of a unit beside another unit, `UNASKED` or the picture's edge.
-        outer: (H, W) bool, `UNASKED` pixels beside a unit.
+        inner: (H, W) bool, pixels of a unit at most `width` rows or columns from another unit,
+            from `UNASKED` or from beyond the picture's edge.
+        outer: (H, W) bool, `UNASKED` pixels as near to a unit.
 
     >>> outlines(np.array([[-1, -1, -1, -1], [-1, 4, 4, 4]]))[1].tolist()
     [[False, True, True, True], [True, False, False, False]]
     """
-    padded = np.pad(units, 1, constant_values=UNASKED)
-    beside = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    differs = np.logical_or.reduce([other != units for other in beside])
+    height, length = units.shape
+    padded = np.pad(units, width, constant_values=UNASKED)
     asked = units != UNASKED
-    near = np.logical_or.reduce([other != UNASKED for other in beside])
+    differs, near = np.zeros(units.shape, bool), np.zeros(units.shape, bool)
+    for step in range(1, width + 1):
+        for dy, dx in ((-step, 0), (step, 0), (0, -step), (0, step)):
+            y, x = width + dy, width + dx
+            other = padded[y : y + height, x : x + length]
+            differs |= other != units
+            near |= other != UNASKED
     return asked & differs, ~asked & near
 
 
@@ -108,7 +115,8 @@ def dim(image: np.ndarray) -> np.ndarray:
 
 def draw_outlines(image: np.ndarray, units: np.ndarray) -> np.ndarray:
     """Draws the borders of the units asked for; `units` as in `outlines`."""
-    inner, outer = outlines(units)
+    width = max(max(units.shape) // 160, 1)
+    inner, outer = outlines(units, width)[0], outlines(units, max(width // 2, 1))[1]
     out = image.copy()
     out[outer], out[inner] = SHADOW, OUTLINE
     return out
@@ -192,12 +200,10 @@ def render(
 
 
 def data_address(picture: np.ndarray) -> str:
-    """A picture as a `data:` address: PNG, or JPEG where that is much smaller."""
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    Image.fromarray(picture).save(png, 'PNG', optimize=True)
-    Image.fromarray(picture).save(jpeg, 'JPEG', quality=82)
-    kind, data = ('png', png) if png.tell() < 2 * jpeg.tell() else ('jpeg', jpeg)
-    return f'data:image/{kind};base64,' + base64.b64encode(data.getvalue()).decode()
+    """A picture, (H, W, 3) uint8, as a JPEG `data:` address with its colours at full resolution."""
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, 'JPEG', quality=85, subsampling=0)
+    return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
 
 
 def _fit(image: np.ndarray, side: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:

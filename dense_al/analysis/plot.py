@@ -66,8 +66,7 @@ def learning_curves(
     axes.set_ylabel(curves[0].metric)
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.margins(x=0.03)
-    columns = 1 if len(groups) < 5 else 2
-    axes.legend(loc='lower right', fontsize=8, frameon=False, labelcolor=INK, ncols=columns)
+    _legend_above(axes)
     return figure
 
 
@@ -255,6 +254,8 @@ def _rows(axes: Axes, names: Sequence[str], label: str) -> None:
 
 
 def _legend_above(axes: Axes) -> None:
+    labels = axes.get_legend_handles_labels()[1]
+    columns = 3 if max(map(len, labels), default=0) < 20 else 2
     axes.legend(
-        loc='lower left', bbox_to_anchor=(0, 1), ncols=3, fontsize=8, frameon=False, labelcolor=INK
+        loc='lower left', bbox_to_anchor=(0, 1), ncols=columns, fontsize=8, frameon=False, labelcolor=INK
     )

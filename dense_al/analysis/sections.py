@@ -130,7 +130,7 @@ def comparison(
             }
             for method in groups
         ],
-        'area_heads': [_first(curves).x_label for curves in shown.values()],
+        'area_heads': [_tab_title(key, curves) for key, curves in shown.items()],
         'colours': {method: plot.colour_of(i) for i, method in enumerate(groups)},
     }
 

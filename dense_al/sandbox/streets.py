@@ -64,7 +64,7 @@ class StreetsSpec:
     n_train: int = 120
     n_val: int = 40
     n_source: int = 60
-    frames_per_sequence: int = 6
+    frames_per_sequence: int = 4
     frame_step: float = 0.5
     night_share: float = 0.3
 
@@ -126,13 +126,13 @@ def render_scene(spec: StreetsSpec, split: str, index: int) -> tuple[np.ndarray,
     layout = draw_layout(layout_rng, target)
     light = draw_light(light_rng, target, target and _is_night(spec, split, sequence))
     camera = Camera(
-        focal=0.55 * spec.width,
+        focal=0.65 * spec.width,
         centre=(
             spec.width * light_rng.uniform(0.42, 0.58),
             spec.height * light_rng.uniform(0.4, 0.46),
         ),
         x=layout.road * light_rng.uniform(0.2, 0.5),
-        z=128 * light_rng.random() + spec.frame_step * frame,
+        z=64 * light_rng.random() + spec.frame_step * frame,
     )
     canvas = Canvas.empty(spec.height, spec.width)
     paint_surfaces(canvas, layout, camera)

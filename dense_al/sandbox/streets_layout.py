@@ -21,7 +21,7 @@ STREETS_CLASSES: tuple[str, ...] = (
 )
 CLASS = {name: index for index, name in enumerate(STREETS_CLASSES)}
 IGNORE = 255
-PERIOD = 128.0  # metres after which a street repeats, so a sequence may be of any length
+PERIOD = 64.0  # metres after which a street repeats, so a sequence may be of any length
 TILE = 128  # side of the noise tiles, a power of two
 
 BLOCKS = ('building', 'fence', 'hedge', 'gap')
@@ -49,11 +49,11 @@ class Profile:
     autumn: float
 
 
-SOURCE = (Profile((4.5, 6.0), (0.8, 0.05, 0.1, 0.05), (14, 4, 3, 9, 6, 4, 0), 0.3, 0.03, 0.0),)
+SOURCE = (Profile((4.5, 6.0), (0.8, 0.05, 0.1, 0.05), (9, 2, 2, 5, 4, 3, 0), 0.3, 0.03, 0.0),)
 TARGET = (
-    Profile((3.5, 5.5), (0.65, 0.12, 0.15, 0.08), (9, 4, 0.6, 8, 3, 8, 2), 0.4, 0.09, 0.25),
-    Profile((3.0, 4.2), (0.25, 0.35, 0.3, 0.1), (5, 1.5, 1.5, 4, 1, 13, 2), 0.9, 0.09, 0.35),
-    Profile((3.0, 4.5), (0.95, 0.03, 0.02, 0), (6, 17, 8, 10, 7, 3, 3), 0.05, 0.09, 0.25),
+    Profile((3.5, 5.5), (0.65, 0.12, 0.15, 0.08), (6, 3, 1, 5, 3, 5, 1), 0.4, 0.05, 0.2),
+    Profile((3.0, 4.2), (0.25, 0.35, 0.3, 0.1), (4, 1.5, 1.5, 3, 1, 8, 1), 0.9, 0.05, 0.3),
+    Profile((3.0, 4.5), (0.95, 0.03, 0.02, 0), (5, 11, 7, 6, 7, 2, 2), 0.05, 0.05, 0.2),
 )
 TARGET_SHARES = (0.5, 0.3, 0.2)
 
@@ -161,9 +161,9 @@ def _draw_colours(rng: np.random.Generator, profile: Profile) -> dict[str, np.nd
     std = profile.colour
     leaves = (0.34, 0.28, 0.16) if rng.random() < profile.autumn else (0.20, 0.34, 0.16)
     grass = (0.40, 0.35, 0.22) if rng.random() < profile.autumn else (0.27, 0.38, 0.18)
-    sidewalk = (0.44, 0.43, 0.42) if std > 0.05 else (0.55, 0.50, 0.48)
+    sidewalk = (0.52, 0.48, 0.45)
     return {
-        'road': _jitter(rng, (0.36, 0.36, 0.38), std),
+        'road': _jitter(rng, (0.35, 0.35, 0.38), std),
         'sidewalk': _jitter(rng, sidewalk, std),
         'leaves': _jitter(rng, leaves, std * 0.6),
         'grass': _jitter(rng, grass, std * 0.6),
@@ -190,8 +190,8 @@ def _draw_blocks(
     colour = np.empty((count, 3), np.float32)
     for i in range(count):
         # A fence may have the colour of a house, and a house that of leaves.
-        base = colours['wall'] if rng.random() < 0.75 else colours['leaves'] * 1.3
-        colour[i] = _jitter(rng, tuple(base), profile.colour + 0.05)
+        base = colours['wall'] if rng.random() < 0.93 else colours['leaves'] * 1.3
+        colour[i] = _jitter(rng, tuple(base), profile.colour + 0.03)
     return Blocks(ends, kind, height, colour, rng.uniform(2.4, 3.6, count))
 
 
@@ -226,7 +226,7 @@ def _draw_things(
                     kind=kind,
                     x=float(x),
                     z=float(z),
-                    size=float(rng.uniform(0.85, 1.2)),
+                    size=float(rng.uniform(1.0, 1.35)),
                     speed=speed,
                     colour=np.clip(colour, 0.04, 0.95).astype(np.float32),
                     variant=float(rng.random()),

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from dense_al.sandbox.streets_layout import Layout
-from dense_al.sandbox.streets_surfaces import Camera, Canvas, sample
+from dense_al.sandbox.streets_surfaces import FAR, Camera, Canvas, sample
 from dense_al.sandbox.streets_things import place
 
 WEATHERS = ('clear', 'overcast', 'dusk')
@@ -50,24 +50,24 @@ def draw_light(rng: np.random.Generator, target: bool, night: bool) -> Light:
         haze = np.array([0.8, 0.85, 0.9], np.float32)
         return Light(False, gain, tint, haze, 400.0, 0.0, 1.0, 0.0, 0.008, 0.0)
     weather = WEATHERS[rng.choice(3, p=(0.45, 0.35, 0.2))]
-    tint = rng.normal(0, 0.05, 3) + {'clear': 1.0, 'overcast': 0.95, 'dusk': 0.8}[weather]
+    tint = rng.normal(0, 0.03, 3) + {'clear': 1.0, 'overcast': 0.95, 'dusk': 0.8}[weather]
     if weather == 'dusk':
         tint = tint * np.array([1.15, 0.92, 0.8])
     haze = np.array([0.72, 0.74, 0.76]) * rng.uniform(0.85, 1.1)
-    gain = rng.uniform(0.75, 1.1) * (0.7 if weather == 'dusk' else 1.0)
+    gain = rng.uniform(0.8, 1.1) * (0.7 if weather == 'dusk' else 1.0)
     if night:
         tint, haze = np.array([0.75, 0.85, 1.1]), np.array([0.25, 0.25, 0.3])
-        gain = rng.uniform(0.1, 0.2)
+        gain = rng.uniform(0.22, 0.36)
     return Light(
         night=night,
         gain=gain,
         tint=tint.astype(np.float32),
         haze=haze.astype(np.float32),
-        sight=rng.uniform(70, 300),
+        sight=rng.uniform(100, 400),
         sun=0.0 if night or weather == 'overcast' else rng.choice((-1, 1)) * rng.uniform(0.3, 1.0),
         gamma=rng.uniform(0.85, 1.25),
-        blur=rng.uniform(0.35, 0.75),
-        noise=rng.uniform(0.035, 0.06) if night else rng.uniform(0.015, 0.035),
+        blur=rng.uniform(0.2, 0.5),
+        noise=rng.uniform(0.02, 0.04) if night else rng.uniform(0.01, 0.025),
         vignette=rng.uniform(0.1, 0.4),
     )
 
@@ -115,7 +115,7 @@ def _lamps(canvas: Canvas, layout: Layout, camera: Camera, frame: int) -> np.nda
         if thing.kind != 'pole' or thing.variant >= 0.7:
             continue
         x, z = place(thing, camera, frame)
-        if 2 < z < 45:
+        if 2 < z < FAR:
             away = (across - x * 0.8) ** 2 + (depth - z) ** 2 + (canvas.up - 2) ** 2
             pool = np.exp(-away / 30)[..., None]
             total = total + 0.55 * pool * np.array([1.0, 0.8, 0.5], np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from dense_al.sandbox.streets_layout import CLASS, IGNORE, PERIOD, TILE, Blocks, Layout
 
 EYE = 1.5  # height of the camera, metres
-FAR = 70.0  # where the street ends, metres ahead
+FAR = 45.0  # where the street ends, metres ahead
 BACK = 1.9  # distance of the back row, in distances of the front row
 
 
@@ -126,7 +126,7 @@ def _paint_end(
     leaves = layout.end[1] == 2
     base = layout.colours['leaves' if leaves else 'wall']
     grain = sample(layout.noise, across[mask] * 2, up[mask] * 2)
-    colour = base * (1 + 0.2 * grain)[:, None]
+    colour = base * (1 + 0.15 * grain)[:, None]
     label = CLASS['vegetation' if leaves else 'building']
     depth = np.full(mask.sum(), FAR, np.float32)
     canvas.put(mask, label, colour, depth, across[mask], up[mask])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from dense_al.sandbox.streets_layout import CLASS, IGNORE, PERIOD, Layout, Thing
-from dense_al.sandbox.streets_surfaces import FAR, Camera, Canvas, leaves
+from dense_al.sandbox.streets_surfaces import FAR, Camera, Canvas, leaves, sample
 
 NEAR = 2.5  # nothing is drawn nearer than this, metres
 
@@ -135,16 +135,16 @@ def _person(
 def _bicycle(
     thing: Thing, layout: Layout, u: np.ndarray, v: np.ndarray, scale: float
 ) -> Iterator[Layer]:
-    """Two rims and a frame; the label covers wheels and frame whole, what lies behind shines through."""
+    """Two rims and a frame; the spokes are a grey disc."""
     bicycle = CLASS['bicycle']
-    thin = max(0.05, 0.55 / scale)
+    thin = max(0.06, 0.6 / scale)
     squeeze = 0.35 + 0.65 * thing.variant  # turned away from the viewer
     w = u / squeeze
     black = np.array([0.08, 0.08, 0.09], np.float32)
     for wheel in (-0.55, 0.55):
         ring = np.hypot(w - wheel, v - 0.35)
+        yield (ring < 0.34), bicycle, black * 3.5, DARK
         yield (np.abs(ring - 0.32) < thin), bicycle, black, DARK
-        yield (ring < 0.34) & (np.abs((w - wheel) * 7 % 1) < 0.3), bicycle, black * 3, DARK
     bars = (np.abs(v - 0.35 - np.abs(w) * 0.5) < thin) & (np.abs(w) < 0.55) & (v > 0.3)
     bars |= _box(w, v, -0.4, 0.45, 0.68 - thin, 0.68 + thin)
     bars |= _box(w, v, 0.4, 0.62, 0.95, 1.02) | _box(w, v, -0.35, -0.1, 0.85, 0.92)
@@ -157,7 +157,7 @@ def _pole(
     """A street lamp, or a post with traffic lights, which are signs here."""
     pole = CLASS['pole']
     grey = np.clip(thing.colour.mean() * np.array([0.5, 0.52, 0.55], np.float32), 0.1, 0.5)
-    thin = max(0.07, 0.6 / scale)
+    thin = max(0.1, 0.8 / scale)
     lamp = thing.variant < 0.7
     side = -1.0 if thing.x > 0 else 1.0
     tall = 6.0 if lamp else 3.4
@@ -183,7 +183,7 @@ def _sign(
     """A round, triangular or square sign, or its grey back."""
     sign = CLASS['traffic sign']
     grey = np.array([0.42, 0.43, 0.44], np.float32)
-    yield (np.abs(u) < max(0.05, 0.55 / scale)) & (v < 2.3), CLASS['pole'], grey * 0.8, DARK
+    yield (np.abs(u) < max(0.08, 0.7 / scale)) & (v < 2.3), CLASS['pole'], grey * 0.8, DARK
     shape = int(thing.variant * 3)
     if shape == 0:
         plate, inner = _disc(u, v, 0, 2.5, 0.4, 0.4), _disc(u, v, 0, 2.5, 0.26, 0.26)
@@ -192,7 +192,7 @@ def _sign(
         inner = (np.abs(u) < (2.75 - v) * 0.58) & (v > 2.28)
     else:
         plate, inner = _box(u, v, -0.38, 0.38, 2.1, 2.85), _box(u, v, -0.2, 0.2, 2.3, 2.7)
-    if (thing.variant * 13) % 1 < 0.3:
+    if (thing.variant * 13) % 1 < 0.15:
         yield plate, sign, grey, DARK
         return
     edge = np.array([0.1, 0.22, 0.6] if shape == 2 else [0.75, 0.1, 0.12], np.float32)
@@ -210,13 +210,14 @@ def _tree(
     trunk = max(0.06 + 0.14 * thing.variant, 0.6 / scale)
     yield (np.abs(u) < trunk) & (v < 3.6), green, bark, DARK
     crown = np.zeros(u.shape, bool)
+    a = u + 0.15 * sample(layout.noise, u * 5, v * 5)
+    b = v + 0.15 * sample(layout.noise, v * 5, u * 5)
     for i in range(5):
         angle = 40 * thing.variant + 1.256 * i
         wide = 1.0 + 0.5 * ((thing.variant * (7 + i)) % 1)
-        crown |= _disc(u, v, 1.1 * np.sin(angle), 4.9 + 1.1 * np.cos(angle), wide, wide)
+        crown |= _disc(a, b, 1.1 * np.sin(angle), 4.9 + 1.1 * np.cos(angle), wide, wide)
     flat = leaves(layout, (u + thing.x * 3).ravel(), (v + thing.z).ravel()).reshape(*u.shape, 3)
-    holes = np.sin(u * 9 + thing.z) * np.sin(v * 8 + thing.x * 5) < 0.72
-    yield crown & holes, green, flat, DARK
+    yield crown, green, flat, DARK
 
 
 def _bin(
