@@ -1,0 +1,1 @@
+oracle = dict(type='GroundTruth')

@@ -1,0 +1,2 @@
+budget = dict(per_round=2, unit='percent')
+rounds = dict(count=5, iterations=150, start='scratch', metric='mIoU')

@@ -1,0 +1,3 @@
+_base_ = [
+    '../_base_/sandbox/streets.py', '../_base_/acquisition/superpixel_kcenter.py',
+    '../_base_/oracle/ground_truth.py', '../_base_/schedule/five_rounds.py']

@@ -1,0 +1,123 @@
+"""Load a config, validate the four dicts, apply --sandbox, write the resolved config."""
+
+import importlib.util
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from dense_al.registry import ConfigError, nearest
+
+DICTS = ('acquisition', 'oracle', 'budget', 'rounds')
+SANDBOXES = {'mmseg': '_base_/sandbox/streets.py'}
+
+
+def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
+    """Reads an mmengine config and checks that the four dicts are there.
+
+    Args:
+        path: The file; its `_base_` may name configs of the installed mmseg as ``mmseg::...``.
+        options: Dotted key -> value, laid over the config.
+
+    Raises:
+        ConfigError: No such file, a missing `_base_`, a missing dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
+        raise ConfigError(f'Expected a config file, but {path} does not exist. '
+                          f'{nearest(path.name, siblings)}')  # fmt: skip
+    try:
+        cfg = Config.fromfile(str(_with_resolved_bases(path)))
+    except FileNotFoundError as error:
+        raise ConfigError(f'In {path}: {error}') from error
+    cfg.merge_from_dict(options or {})
+    for key in DICTS:
+        if not isinstance(cfg.get(key), dict):
+            raise ConfigError(
+                f'Expected the dict `{key}` in {path}, but got {cfg.get(key)!r}. '
+                f'{nearest(key, [k for k in cfg if k not in DICTS])}'
+            )
+    return cfg
+
+
+def apply_sandbox(cfg: Config, configs: Path) -> Config:
+    """Replaces data, model and schedule by the sandbox of the task; the four dicts stay.
+
+    Args:
+        cfg: A full-size config.
+        configs: The folder `configs` of this package.
+
+    Returns:
+        The sandbox config; `rounds.iterations` are the sandbox's, and a budget in absolute units,
+        which was meant for a larger pool, becomes 2 percent.
+    """
+    scope = cfg.get('default_scope', 'mmseg')
+    if scope not in SANDBOXES:
+        raise ConfigError(f'Expected `default_scope` with a sandbox, but got {scope!r}. '
+                          f'{nearest(scope, SANDBOXES)}')  # fmt: skip
+    small = Config.fromfile(str(configs / SANDBOXES[scope]))
+    for key in DICTS:
+        small[key] = cfg[key]
+    rounds = {k: v for k, v in cfg['rounds'].items() if k not in ('iterations', 'epochs')}
+    small['rounds'] = {**rounds, 'iterations': int(small['train_cfg']['max_iters'])}
+    if cfg['budget'].get('unit', 'units') != 'percent':
+        small['budget'] = dict(per_round=2, unit='percent')
+    return small
+
+
+def write_sandbox_world(cfg: Config) -> None:
+    """Generates the world a sandbox config names, unless it is there."""
+    world = cfg.get('sandbox')
+    if world is None:
+        return
+    from dense_al.sandbox import StreetsSpec, write_streets
+
+    if world['world'] != 'streets':
+        raise ConfigError(f'Unknown `sandbox.world` {world["world"]!r}. Valid names: streets.')
+    write_streets(world['root'], StreetsSpec(**world.get('spec', {})))
+
+
+def _with_resolved_bases(path: Path) -> Path:
+    """A copy of a config in which ``mmseg::`` bases are paths into the installed package.
+
+    mmengine looks for the package under a name that the maintained forks do not have.
+    """
+    text = path.read_text(encoding='utf-8')
+    bases = re.findall(r'[\'"](mm\w+::[^\'"]+)[\'"]', text)
+    if not bases:
+        return path
+    for base in bases:
+        text = text.replace(base, str(_installed(base)))
+    folder = Path(tempfile.mkdtemp(prefix='dense_al_'))
+    copy = folder / path.name
+    # Relative bases are looked up beside the file: make them absolute.
+    text = re.sub(
+        r'([\'"])(\.{1,2}/[^\'"]+\.py)\1',
+        lambda m: repr(os.path.normpath(path.parent.resolve() / m.group(2))),
+        text,
+    )
+    copy.write_text(text, encoding='utf-8')
+    return copy
+
+
+def _installed(base: str) -> Path:
+    """The file of ``package::relative/path.py`` in the installed package."""
+    package, relative = base.split('::', 1)
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f'Expected an installed package for `{base}`, but `{package}` is not')
+    root = Path(next(iter(spec.submodule_search_locations))) / '.mim' / 'configs'
+    found = root / relative
+    if not found.is_file():
+        names = [str(p.relative_to(root)) for p in _configs(root)]
+        raise ConfigError(f'Expected `{base}` to exist. {nearest(relative, names)}')
+    return found
+
+
+def _configs(root: Path) -> Iterator[Path]:
+    return root.rglob('*.py')
