@@ -126,7 +126,7 @@ class MMSegTask:
         self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str]
     ) -> Iterator[SegPrediction]:
         """Class probabilities at original size, in the order of `samples`."""
-        model = self._model(checkpoint)
+        model: Any = self._model(checkpoint)
         captured: list[torch.Tensor] = []
         if 'features' in needs:
             layer = model.decode_head.conv_seg

@@ -1,6 +1,7 @@
 """Pictures of what was asked, what was answered and what the model thought."""
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -81,6 +82,39 @@ def round_panels(
     ]
 
 
+def write_panels(
+    run: Run,
+    number: int,
+    out: Path | str,
+    region_map: RegionMap | None = None,
+    prediction: Prediction | None = None,
+    *,
+    max_images: int = 20,
+    side: int = 640,
+) -> list[Path]:
+    """Writes a round's panels as PNG files, pictures side by side; arguments as `round_panels`.
+
+    Args:
+        out: Folder to write into, made where it is absent.
+
+    Returns:
+        The files, named by round, rank and sample.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for panel in round_panels(
+        run, number, region_map, prediction, max_images=max_images, side=side
+    ):
+        if panel.pictures:
+            name = re.sub(r'[^\w.-]+', '_', panel.name)
+            what = 'initial' if number < 0 else f'round{number:03d}'
+            path = folder / f'{what}_rank{panel.best_rank:05d}_{name}.png'
+            Image.fromarray(np.concatenate(list(panel.pictures.values()), axis=1)).save(path)
+            paths.append(path)
+    return paths
+
+
 def region_maps_of(work_dir: Path | str) -> RegionMap | None:
     """Finds the region maps of a run through the parameters it recorded.
 
@@ -97,7 +131,7 @@ def region_maps_of(work_dir: Path | str) -> RegionMap | None:
     if not recorded.get('regions') or not recorded.get('cache_dir'):
         return None
     try:
-        from dense_al.regions import build_regions
+        from dense_al.regions import build_regions  # type: ignore[attr-defined]
     except ImportError:
         return None
     from dense_al.structures import Manifest

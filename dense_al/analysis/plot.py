@@ -27,7 +27,8 @@ MARKERS = 'osD^vPX*<>'
 # Replaced by CSS variables in SVG, so that one picture serves light and dark pages.
 INK, FAINT = '#24292f', '#8b949e'
 STEPS = ('train', 'evaluate', 'observe', 'select', 'ask', 'record')
-SIZE = (5.4, 3.5)
+SIZE = (4.7, 3.3)
+STEP_COLOURS = ('#5b6ee1', '#a3aef2', '#d9962b', '#ecca86', '#4d9e8f', '#a8d5cc')
 
 
 def colour_of(number: int) -> str:
@@ -155,7 +156,12 @@ def time_bars(rows: Mapping[str, Mapping[str, float]], label: str = 'seconds') -
     for number, step in enumerate(steps):
         width = np.array([row.get(step, 0.0) for row in rows.values()])
         axes.barh(
-            np.arange(len(rows)), width, left=left, height=0.65, color=colour_of(number), label=step
+            np.arange(len(rows)),
+            width,
+            left=left,
+            height=0.65,
+            color=STEP_COLOURS[number % len(STEP_COLOURS)],
+            label=step,
         )
         left += width
     _rows(axes, list(rows), label)
@@ -257,5 +263,10 @@ def _legend_above(axes: Axes) -> None:
     labels = axes.get_legend_handles_labels()[1]
     columns = 3 if max(map(len, labels), default=0) < 20 else 2
     axes.legend(
-        loc='lower left', bbox_to_anchor=(0, 1), ncols=columns, fontsize=8, frameon=False, labelcolor=INK
+        loc='lower left',
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        fontsize=8,
+        frameon=False,
+        labelcolor=INK,
     )

@@ -75,6 +75,13 @@ def write_report(
         'time': sections.time(groups),
         'configuration': [sections.configuration(m, run) for m, rs in groups.items() for run in rs],
     }
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_render(context), encoding='utf-8')
+    return path
+
+
+def _render(context: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader('dense_al.analysis', '.'),
         autoescape=select_autoescape(default=True),
@@ -83,11 +90,7 @@ def write_report(
         lstrip_blocks=True,
     )
     environment.filters.update(num=sections.number, signed=sections.signed, count=sections.count)
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page = environment.get_template('report.html.j2').render(context)
-    path.write_text(page, encoding='utf-8')
-    return path
+    return environment.get_template('report.html.j2').render(context)
 
 
 def _galleries(groups: Mapping[str, Sequence[Run]], options: Gallery) -> list[dict[str, Any]]:

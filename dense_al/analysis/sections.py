@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dense_al.analysis import plot
-from dense_al.analysis.curves import Curve, Run, curve_of
+from dense_al.analysis.curves import Curve, Round, Run, curve_of
 from dense_al.analysis.statistics import (
     area_under_curve,
     common_range,
@@ -174,13 +174,10 @@ def default_baseline(groups: Mapping[str, Sequence[Run]]) -> str | None:
 def per_class(method: str, runs: Sequence[Run]) -> dict[str, Any]:
     """Mean over seeds of each class in each round that all seeds have trained."""
     rounds = min(len(run.rounds) for run in runs)
-    classes = list(runs[0].rounds[0].train['per_class'])  # type: ignore[index]
+    tables = [[_classes_of(r) for r in run.rounds[:rounds]] for run in runs]
+    classes = list(dict.fromkeys(c for rows in tables for row in rows for c in row))
     values = np.array(
-        [
-            [[_value(r.train['per_class'].get(c)) for c in classes] for r in run.rounds[:rounds]]  # type: ignore[index]
-            for run in runs
-        ],
-        np.float64,
+        [[[_value(row.get(c)) for c in classes] for row in rows] for rows in tables], np.float64
     ).reshape(len(runs), rounds, len(classes))
     known = np.isfinite(values).sum(axis=0)
     with np.errstate(invalid='ignore'):
@@ -195,6 +192,10 @@ def per_class(method: str, runs: Sequence[Run]) -> dict[str, Any]:
         'rounds': rounds,
         'gains': (mean[-1] - mean[0]).tolist(),
     }
+
+
+def _classes_of(round_: Round) -> dict[str, float | None]:
+    return dict((round_.train or {}).get('per_class') or {})
 
 
 def _value(value: float | None) -> float:

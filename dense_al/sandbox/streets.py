@@ -81,8 +81,10 @@ class StreetsSpec:
             object.__setattr__(self, name, int(value))
         for name, high in (('frame_step', 10.0), ('night_share', 1.0)):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not (
-                0 <= value <= high
+            if (
+                not isinstance(value, (int, float))
+                or isinstance(value, bool)
+                or not (0 <= value <= high)
             ):
                 raise ValueError(
                     f'Expected `{name}` to be a number from 0 to {high:g}, but got {value!r}'

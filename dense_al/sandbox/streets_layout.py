@@ -25,6 +25,7 @@ PERIOD = 64.0  # metres after which a street repeats, so a sequence may be of an
 TILE = 128  # side of the noise tiles, a power of two
 
 BLOCKS = ('building', 'fence', 'hedge', 'gap')
+VIVID = {'person': 0.75, 'bicycle': 0.8}  # share of them in strong colours
 THINGS = ('car', 'person', 'bicycle', 'pole', 'sign', 'tree', 'bin')
 
 
@@ -159,16 +160,17 @@ def _jitter(rng: np.random.Generator, colour: tuple[float, float, float], std: f
 def _draw_colours(rng: np.random.Generator, profile: Profile) -> dict[str, np.ndarray]:
     """Colours of the surfaces; road and sidewalk overlap in the target domain, so do greens."""
     std = profile.colour
-    leaves = (0.34, 0.28, 0.16) if rng.random() < profile.autumn else (0.20, 0.34, 0.16)
-    grass = (0.40, 0.35, 0.22) if rng.random() < profile.autumn else (0.27, 0.38, 0.18)
+    leaves = (0.46, 0.30, 0.12) if rng.random() < profile.autumn else (0.17, 0.38, 0.14)
+    grass = (0.50, 0.45, 0.22) if rng.random() < profile.autumn else (0.34, 0.50, 0.18)
     sidewalk = (0.52, 0.48, 0.45)
     return {
         'road': _jitter(rng, (0.35, 0.35, 0.38), std),
         'sidewalk': _jitter(rng, sidewalk, std),
         'leaves': _jitter(rng, leaves, std * 0.6),
         'grass': _jitter(rng, grass, std * 0.6),
-        'sky': _jitter(rng, (0.62, 0.76, 0.92), std * 0.6),
-        'wall': _jitter(rng, (0.56, 0.48, 0.42), std),
+        'sky': _jitter(rng, (0.66, 0.80, 0.97), std * 0.6),
+        'wall': _jitter(rng, (0.60, 0.47, 0.40), std),
+        'wood': _jitter(rng, (0.40, 0.26, 0.15), std),
     }
 
 
@@ -190,7 +192,9 @@ def _draw_blocks(
     colour = np.empty((count, 3), np.float32)
     for i in range(count):
         # A fence may have the colour of a house, and a house that of leaves.
-        base = colours['wall'] if rng.random() < 0.93 else colours['leaves'] * 1.3
+        usual = colours['wood' if kind[i] == 1 else 'wall']
+        other = colours['wall'] if kind[i] == 1 else colours['leaves'] * 1.3
+        base = usual if rng.random() < (0.7 if kind[i] == 1 else 0.95) else other
         colour[i] = _jitter(rng, tuple(base), profile.colour + 0.03)
     return Blocks(ends, kind, height, colour, rng.uniform(2.4, 3.6, count))
 
@@ -219,8 +223,8 @@ def _draw_things(
             else:
                 x = sign * (road + rng.uniform(0.3, 0.8))
             colour = rng.uniform(0.08, 0.8) + rng.normal(0, 0.1, 3)
-            if rng.random() < 0.3:
-                colour = rng.uniform(0.05, 0.9, 3)
+            if rng.random() < VIVID.get(kind, 0.4):
+                colour = rng.permutation([rng.uniform(0.6, 0.95), *rng.uniform(0.03, 0.35, 2)])
             things.append(
                 Thing(
                     kind=kind,

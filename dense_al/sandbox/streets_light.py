@@ -50,14 +50,14 @@ def draw_light(rng: np.random.Generator, target: bool, night: bool) -> Light:
         haze = np.array([0.8, 0.85, 0.9], np.float32)
         return Light(False, gain, tint, haze, 400.0, 0.0, 1.0, 0.0, 0.008, 0.0)
     weather = WEATHERS[rng.choice(3, p=(0.45, 0.35, 0.2))]
-    tint = rng.normal(0, 0.03, 3) + {'clear': 1.0, 'overcast': 0.95, 'dusk': 0.8}[weather]
+    tint = rng.normal(0, 0.03, 3) + {'clear': 1.0, 'overcast': 0.95, 'dusk': 0.9}[weather]
     if weather == 'dusk':
         tint = tint * np.array([1.15, 0.92, 0.8])
     haze = np.array([0.72, 0.74, 0.76]) * rng.uniform(0.85, 1.1)
-    gain = rng.uniform(0.8, 1.1) * (0.7 if weather == 'dusk' else 1.0)
+    gain = rng.uniform(0.8, 1.1) * (0.8 if weather == 'dusk' else 1.0)
     if night:
         tint, haze = np.array([0.75, 0.85, 1.1]), np.array([0.25, 0.25, 0.3])
-        gain = rng.uniform(0.22, 0.36)
+        gain = rng.uniform(0.25, 0.45)
     return Light(
         night=night,
         gain=gain,
@@ -65,7 +65,7 @@ def draw_light(rng: np.random.Generator, target: bool, night: bool) -> Light:
         haze=haze.astype(np.float32),
         sight=rng.uniform(100, 400),
         sun=0.0 if night or weather == 'overcast' else rng.choice((-1, 1)) * rng.uniform(0.3, 1.0),
-        gamma=rng.uniform(0.85, 1.25),
+        gamma=rng.uniform(0.7, 1.0),
         blur=rng.uniform(0.2, 0.5),
         noise=rng.uniform(0.02, 0.04) if night else rng.uniform(0.01, 0.025),
         vignette=rng.uniform(0.1, 0.4),

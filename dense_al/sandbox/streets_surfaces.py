@@ -186,7 +186,7 @@ def _facade(
     pane = 0.2 + 0.22 * (cell + 1)[:, None] * layout.colours['sky']
     colour = np.where(inside[:, None], pane, colour)
     # Shops and billboards: bright rectangles that are still building.
-    shop = house & (v < 1) & (v > 0.72) & (cell > 0.2)
+    shop = house & (v < 1) & (v > 0.72) & (cell > 0.6)
     paint = np.stack([0.5 + 0.4 * np.sin(cell * k) for k in (9.0, 17.0, 31.0)], axis=1)
     colour = np.where(shop[:, None], paint, colour)
     colour = np.where((kind == 2)[:, None], leaves(layout, along, up), colour)
@@ -198,7 +198,7 @@ def _facade(
 def leaves(layout: Layout, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """(P, 3) colour of leaves at surface coordinates in metres: clumps with dark holes."""
     clump = sample(layout.clumps, u * 5, v * 5) + 0.4 * sample(layout.noise, u * 14, v * 14)
-    return layout.colours['leaves'] * np.clip(1 + 0.55 * clump, 0.25, 1.8)[:, None]
+    return layout.colours['leaves'] * np.clip(1 + 0.4 * clump, 0.35, 1.7)[:, None]
 
 
 def _paint_ground(

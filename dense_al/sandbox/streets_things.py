@@ -157,7 +157,7 @@ def _pole(
     """A street lamp, or a post with traffic lights, which are signs here."""
     pole = CLASS['pole']
     grey = np.clip(thing.colour.mean() * np.array([0.5, 0.52, 0.55], np.float32), 0.1, 0.5)
-    thin = max(0.1, 0.8 / scale)
+    thin = max(0.12, 0.9 / scale)
     lamp = thing.variant < 0.7
     side = -1.0 if thing.x > 0 else 1.0
     tall = 6.0 if lamp else 3.4
@@ -169,10 +169,10 @@ def _pole(
         return
     sign = CLASS['traffic sign']
     black = np.array([0.07, 0.08, 0.07], np.float32)
-    yield _box(u, v, -0.22, 0.22, 2.5, 3.5), sign, black, DARK
+    yield _box(u, v, -0.32, 0.32, 2.4, 3.6), sign, black, DARK
     on = int(thing.variant * 100) % 3
     colour = ((0.9, 0.1, 0.1), (0.9, 0.7, 0.1), (0.1, 0.8, 0.4))[on]
-    radius = max(0.13, 0.6 / scale)
+    radius = max(0.18, 0.7 / scale)
     bulb = _disc(u, v, 0.0, 3.3 - 0.3 * on, radius, radius)
     yield bulb, sign, np.array(colour, np.float32), colour
 
@@ -186,12 +186,12 @@ def _sign(
     yield (np.abs(u) < max(0.08, 0.7 / scale)) & (v < 2.3), CLASS['pole'], grey * 0.8, DARK
     shape = int(thing.variant * 3)
     if shape == 0:
-        plate, inner = _disc(u, v, 0, 2.5, 0.4, 0.4), _disc(u, v, 0, 2.5, 0.26, 0.26)
+        plate, inner = _disc(u, v, 0, 2.5, 0.48, 0.48), _disc(u, v, 0, 2.5, 0.28, 0.28)
     elif shape == 1:
         plate = (np.abs(u) < (2.95 - v) * 0.58) & (v > 2.15)
         inner = (np.abs(u) < (2.75 - v) * 0.58) & (v > 2.28)
     else:
-        plate, inner = _box(u, v, -0.38, 0.38, 2.1, 2.85), _box(u, v, -0.2, 0.2, 2.3, 2.7)
+        plate, inner = _box(u, v, -0.45, 0.45, 2.05, 2.95), _box(u, v, -0.2, 0.2, 2.3, 2.7)
     if (thing.variant * 13) % 1 < 0.15:
         yield plate, sign, grey, DARK
         return
