@@ -14,7 +14,8 @@ from PIL import Image
 
 from dense_al.analysis.curves import Round, Run
 from dense_al.analysis.drawing import UNASKED, decode_answers, palette, render
-from dense_al.structures import IGNORE, decode_labels
+from dense_al.regions import build_regions
+from dense_al.structures import IGNORE, Manifest, decode_labels
 
 RegionMap = Callable[[int], 'np.ndarray | None']
 Prediction = Callable[[int, int], 'np.ndarray | None']
@@ -130,15 +131,8 @@ def region_maps_of(work_dir: Path | str) -> RegionMap | None:
         recorded = recorded['regions']
     if not recorded.get('regions') or not recorded.get('cache_dir'):
         return None
-    try:
-        from dense_al.regions import build_regions  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    from dense_al.structures import Manifest
-
-    regions = build_regions(recorded['regions'], recorded['cache_dir'])
     manifest = Manifest.load(Path(work_dir) / 'manifest.parquet')
-    return lambda sample: regions.map(manifest.names[sample], manifest.paths[sample])
+    return build_regions(recorded['regions'], manifest, recorded['cache_dir']).map
 
 
 def _panel(

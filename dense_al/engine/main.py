@@ -1,6 +1,7 @@
 """The command line of `tools/al_train.py`: from arguments to a running loop."""
 
 import argparse
+import json
 import logging
 import os
 import shlex
@@ -8,16 +9,18 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config, DictAction
 
 from dense_al import ops
 from dense_al.acquisition import Acquisition
 from dense_al.config import DICTS, apply_sandbox, load_config, write_sandbox_world
 from dense_al.engine.learner import Learner
-from dense_al.engine.store import RunLockedError, RunStore
+from dense_al.engine.store import RunLockedError, RunStore, write_json
 from dense_al.engine.task import Rounds
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import build_regions
@@ -104,6 +107,7 @@ def build(args: argparse.Namespace) -> Learner:
         units.prepare(workers=0 if len(task.manifest) < 500 else None)
         store.phase('config')
         cfg.dump(str(work_dir / 'config.py'))
+        record_environment(store, args, cfg)
     return Learner(
         task=task,
         units=units,
@@ -119,6 +123,36 @@ def build(args: argparse.Namespace) -> Learner:
         seed=args.seed,
         describe=_description(cfg),
     )
+
+
+def record_environment(store: RunStore, args: argparse.Namespace, cfg: Config) -> None:
+    """Writes what a bit-identical resume depends on, or checks it against what was written.
+
+    Raises:
+        ConfigError: The run was begun with something else.
+    """
+    path = store.work_dir / 'environment.json'
+    now = {
+        'name': store.work_dir.name,
+        'method': Path(args.config).stem,
+        'seed': args.seed,
+        'regions': cfg['acquisition'].get('unit'),
+        'cache_dir': str((store.work_dir.parent / 'regions').resolve()),
+        'device': 'cuda' if torch.cuda.is_available() else 'cpu',
+        'threads': torch.get_num_threads(),
+        'workers': cfg['train_dataloader'].get('num_workers', 0),
+        'batch_size': cfg['train_dataloader'].get('batch_size', 1),
+        'versions': {p: version(p) for p in ('torch', 'numpy', 'onedl-mmengine')},
+    }
+    if path.exists() and not args.allow_other_environment:
+        before = json.loads(path.read_text(encoding='utf-8'))
+        for key in ('seed', 'regions', 'device', 'threads', 'workers', 'batch_size', 'versions'):
+            if before.get(key) != now[key]:
+                raise ConfigError(
+                    f'Expected `{key}` {before.get(key)!r} as when the run began, but got '
+                    f'{now[key]!r}; --allow-other-environment goes on all the same'
+                )
+    write_json(path, now)
 
 
 def plan(learner: Learner) -> str:
@@ -167,6 +201,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    parser.add_argument('--allow-other-environment', action='store_true')
     parser.add_argument('--dry-run', action='store_true', help='check and print the plan')
     args = parser.parse_args(arguments)
     args.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)

@@ -45,10 +45,9 @@ class Light:
 def draw_light(rng: np.random.Generator, target: bool, night: bool) -> Light:
     """The light of one sequence; that of the source domain is nearly always the same."""
     if not target:
-        tint = np.ones(3, np.float32)
         gain = rng.uniform(0.95, 1.1)
-        haze = np.array([0.8, 0.85, 0.9], np.float32)
-        return Light(False, gain, tint, haze, 400.0, 0.0, 1.0, 0.0, 0.008, 0.0)
+        white, pale = np.ones(3, np.float32), np.array([0.8, 0.85, 0.9], np.float32)
+        return Light(False, gain, white, pale, 400.0, 0.0, 1.0, 0.0, 0.008, 0.0)
     weather = WEATHERS[rng.choice(3, p=(0.45, 0.35, 0.2))]
     tint = rng.normal(0, 0.03, 3) + {'clear': 1.0, 'overcast': 0.95, 'dusk': 0.9}[weather]
     if weather == 'dusk':

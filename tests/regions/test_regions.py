@@ -334,9 +334,11 @@ def test_prepare_names_the_damaged_image_of_a_process(tmp_path, pictures):
 
 def test_size_comes_from_the_header_alone(tmp_path):
     for kind in ('png', 'jpeg'):
-        path = tmp_path / f'a.{kind}'
-        path.write_bytes(damaged(kind)['cut'])
+        path = save(tmp_path / f'a.{kind}', picture())
+        path.write_bytes(path.read_bytes()[:-100])
         assert image_size(path) == (48, 64)
+        with pytest.raises(ImageError, match=f'a.{kind}'):
+            read_image(path)
 
 
 def test_prepare_refuses_equal_names(tmp_path, pictures):

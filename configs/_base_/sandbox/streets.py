@@ -43,9 +43,9 @@ model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True, pad_val=0, seg_pad_val=255, size_divisor=16),
+        bgr_to_rgb=True, pad_val=0, seg_pad_val=255, size_divisor=16, test_cfg=dict(size_divisor=16)),
     backbone=dict(
-        type='UNet', base_channels=12, num_stages=4, strides=(1, 1, 1, 1), norm_cfg=norm_cfg,
+        type='UNet', base_channels=16, num_stages=4, strides=(2, 1, 1, 1), norm_cfg=norm_cfg,
         enc_num_convs=(1, 1, 2, 2), dec_num_convs=(1, 1, 1), downsamples=(True, True, True),
         enc_dilations=(1, 1, 1, 1), dec_dilations=(1, 1, 1)),
     decode_head=dict(
