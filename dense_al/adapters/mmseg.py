@@ -185,6 +185,9 @@ class MMSegTask:
         cfg['work_dir'] = str(job.folder)
         cfg['experiment_name'] = f'{Path(job.folder).parents[2].name}_{job.round_number:03d}'
         cfg['resume'] = False
+        if cfg.get('visualizer'):
+            # A Visualizer is found again by its name: each round needs its own.
+            cfg['visualizer'] = {**cfg['visualizer'], 'name': cfg['experiment_name']}
         if job.load_from is not None:
             cfg['load_from'] = str(job.load_from)
         randomness = dict(cfg.get('randomness') or {})
