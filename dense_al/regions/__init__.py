@@ -2,7 +2,7 @@
 
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dense_al.regions.base import Regions
 from dense_al.regions.cache import RegionMaps, SampleRegions
@@ -10,13 +10,15 @@ from dense_al.regions.grid import Grid, Image
 from dense_al.regions.images import ImageError, image_size, read_image
 from dense_al.regions.superpixels import Superpixels
 from dense_al.registry import UNITS
-from dense_al.structures import Manifest
+
+if TYPE_CHECKING:  # structures import torch, which would cost each worker process seconds
+    from dense_al.structures import Manifest
 
 for _cls in (Grid, Image, Superpixels):
     UNITS.register(_cls)
 
 
-def build_regions(cfg: Any, manifest: Manifest, cache_dir: Path | str) -> SampleRegions:
+def build_regions(cfg: Any, manifest: 'Manifest', cache_dir: Path | str) -> SampleRegions:
     """Builds the units of a run from the config of its acquisition.
 
     Args:

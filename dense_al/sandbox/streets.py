@@ -61,11 +61,11 @@ class StreetsSpec:
     seed: int = 0
     height: int = 96
     width: int = 192
-    n_train: int = 120
+    n_train: int = 150
     n_val: int = 40
     n_source: int = 60
-    frames_per_sequence: int = 4
-    frame_step: float = 0.5
+    frames_per_sequence: int = 3
+    frame_step: float = 0.8
     night_share: float = 0.3
 
     def __post_init__(self) -> None:

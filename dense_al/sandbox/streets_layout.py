@@ -25,7 +25,7 @@ PERIOD = 64.0  # metres after which a street repeats, so a sequence may be of an
 TILE = 128  # side of the noise tiles, a power of two
 
 BLOCKS = ('building', 'fence', 'hedge', 'gap')
-VIVID = {'person': 0.75, 'bicycle': 0.8}  # share of them in strong colours
+VIVID = {'person': 0.85, 'bicycle': 0.9}  # share of them in strong colours
 THINGS = ('car', 'person', 'bicycle', 'pole', 'sign', 'tree', 'bin')
 
 
@@ -52,9 +52,9 @@ class Profile:
 
 SOURCE = (Profile((4.5, 6.0), (0.8, 0.05, 0.1, 0.05), (9, 2, 2, 5, 4, 3, 0), 0.3, 0.03, 0.0),)
 TARGET = (
-    Profile((3.5, 5.5), (0.65, 0.12, 0.15, 0.08), (6, 3, 1, 5, 3, 5, 1), 0.4, 0.05, 0.2),
-    Profile((3.0, 4.2), (0.25, 0.35, 0.3, 0.1), (4, 1.5, 1.5, 3, 1, 8, 1), 0.9, 0.05, 0.3),
-    Profile((3.0, 4.5), (0.95, 0.03, 0.02, 0), (5, 11, 7, 6, 7, 2, 2), 0.05, 0.05, 0.2),
+    Profile((3.5, 5.5), (0.58, 0.2, 0.15, 0.07), (6, 3, 1, 5, 3, 5, 1), 0.4, 0.04, 0.15),
+    Profile((3.0, 4.2), (0.2, 0.42, 0.28, 0.1), (4, 1.5, 1.5, 3, 1, 8, 1), 0.9, 0.04, 0.25),
+    Profile((3.0, 4.5), (0.9, 0.07, 0.03, 0), (5, 11, 7, 6, 7, 2, 2), 0.1, 0.04, 0.15),
 )
 TARGET_SHARES = (0.5, 0.3, 0.2)
 
@@ -194,7 +194,7 @@ def _draw_blocks(
         # A fence may have the colour of a house, and a house that of leaves.
         usual = colours['wood' if kind[i] == 1 else 'wall']
         other = colours['wall'] if kind[i] == 1 else colours['leaves'] * 1.3
-        base = usual if rng.random() < (0.7 if kind[i] == 1 else 0.95) else other
+        base = usual if rng.random() < (0.8 if kind[i] == 1 else 0.96) else other
         colour[i] = _jitter(rng, tuple(base), profile.colour + 0.03)
     return Blocks(ends, kind, height, colour, rng.uniform(2.4, 3.6, count))
 
@@ -224,7 +224,7 @@ def _draw_things(
                 x = sign * (road + rng.uniform(0.3, 0.8))
             colour = rng.uniform(0.08, 0.8) + rng.normal(0, 0.1, 3)
             if rng.random() < VIVID.get(kind, 0.4):
-                colour = rng.permutation([rng.uniform(0.6, 0.95), *rng.uniform(0.03, 0.35, 2)])
+                colour = rng.permutation([rng.uniform(0.65, 0.95), *rng.uniform(0.03, 0.35, 2)])
             things.append(
                 Thing(
                     kind=kind,

@@ -61,6 +61,11 @@ class Canvas:
             glow=np.zeros((*flat, 3), np.float32),
         )
 
+    def part(self, rows: slice, cols: slice) -> 'Canvas':
+        """A canvas that draws into a part of this one."""
+        arrays = (self.image, self.label, self.depth, self.across, self.up, self.glow)
+        return Canvas(*(array[rows, cols] for array in arrays))
+
     def put(
         self,
         mask: np.ndarray,
@@ -95,13 +100,16 @@ def paint_surfaces(canvas: Canvas, layout: Layout, camera: Camera) -> None:
     _paint_sky(canvas, layout, down, right)
     _paint_end(canvas, layout, camera, down, right)
     shown = np.full(down.shape, FAR, np.float32)
+    split = int(np.clip(np.ceil(camera.centre[0]), 0, width))
     for row in (2, 3, 0, 1):
         wall = layout.front[row % 2] * (BACK if row > 1 else 1.0)
         offset = -wall - camera.x if row % 2 == 0 else wall - camera.x
-        with np.errstate(divide='ignore'):
-            depth = np.where(right * offset > 0, offset / np.where(right == 0, 1e-9, right), np.inf)
-        hit = _paint_row(canvas, layout, layout.blocks[row], camera, down, right, depth)
-        shown = np.where(hit, depth, shown)
+        half = (slice(None), slice(None, split) if row % 2 == 0 else slice(split, None))
+        angle = right[half]
+        depth = offset / np.where(angle == 0, 1e-6, angle)
+        blocks = layout.blocks[row]
+        hit = _paint_row(canvas.part(*half), layout, blocks, camera, down[half], angle, depth)
+        shown[half] = np.where(hit, depth, shown[half])
     with np.errstate(divide='ignore'):
         ground = np.where(down > 0, EYE / np.maximum(down, 1e-9), np.inf)
     _paint_ground(canvas, layout, camera, right, ground, (down > 0) & (ground < shown))

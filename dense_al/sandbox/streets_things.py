@@ -8,6 +8,7 @@ from dense_al.sandbox.streets_layout import CLASS, IGNORE, PERIOD, Layout, Thing
 from dense_al.sandbox.streets_surfaces import FAR, Camera, Canvas, leaves, sample
 
 NEAR = 2.5  # nothing is drawn nearer than this, metres
+SMALL = {'person': 30.0, 'bicycle': 22.0, 'sign': 30.0}  # how far small things are drawn
 
 # (mask, class index or 255, colour (3,) or (h, w, 3), glow (3,)), all over one window.
 Layer = tuple[np.ndarray, int, np.ndarray, tuple[float, float, float]]
@@ -36,7 +37,7 @@ def paint_things(canvas: Canvas, layout: Layout, camera: Camera, frame: int) -> 
     """Draws all things in view from far to near, each with a dark contact with the ground."""
     placed = [(*place(thing, camera, frame), thing) for thing in layout.things]
     for x, z, thing in sorted(placed, key=lambda item: -item[1]):
-        if NEAR < z < FAR:
+        if NEAR < z < SMALL.get(thing.kind, FAR):
             _paint_thing(canvas, layout, camera, thing, x, z)
 
 
@@ -61,21 +62,15 @@ def _paint_thing(
         reach = {'car': 1.1, 'tree': 0.9}.get(thing.kind, 0.4)
         dark = np.exp(-((u / reach) ** 2) - (v / 0.18) ** 2) * (canvas.up[window] == 0)
         canvas.image[window] *= 1 - 0.55 * dark[..., None]
+    view = canvas.part(*window)
     for mask, label, colour, glow in DRAW[thing.kind](thing, layout, u, v, scale * thing.size):
         mask = mask & (v >= 0)
         count = int(mask.sum())
         shown = colour[mask] if colour.ndim == 3 else np.broadcast_to(colour, (count, 3))
         ahead = np.full(count, z, np.float32)
         across = np.full(count, x + camera.x, np.float32)
-        view = _window(canvas, window)
         view.put(mask, label, shown, ahead, across, v[mask] * thing.size + 0.01)
         view.glow[mask] = glow
-
-
-def _window(canvas: Canvas, window: tuple[slice, slice]) -> Canvas:
-    """A canvas of views into a part of another one."""
-    names = ('image', 'label', 'depth', 'across', 'up', 'glow')
-    return Canvas(**{name: getattr(canvas, name)[window] for name in names})
 
 
 def _box(u: np.ndarray, v: np.ndarray, u0: float, u1: float, v0: float, v1: float) -> np.ndarray:
@@ -127,7 +122,7 @@ def _person(
     for side in (-1, 1):
         leg = (np.abs(u - side * (0.08 + stride)) < thin) & (v < 0.9)
         yield leg, person, legs, DARK
-    yield _disc(u, v, 0.0, 1.15, max(0.25, 0.7 / scale), 0.42), person, thing.colour, DARK
+    yield _disc(u, v, 0.0, 1.15, max(0.27, 0.8 / scale), 0.45), person, thing.colour, DARK
     radius = max(0.13, 0.6 / scale)
     yield _disc(u, v, 0.0, 1.66, radius, radius + 0.03), person, skin, DARK
 
@@ -138,7 +133,7 @@ def _bicycle(
     """Two rims and a frame; the spokes are a grey disc."""
     bicycle = CLASS['bicycle']
     thin = max(0.06, 0.6 / scale)
-    squeeze = 0.35 + 0.65 * thing.variant  # turned away from the viewer
+    squeeze = 0.5 + 0.5 * thing.variant  # turned away from the viewer
     w = u / squeeze
     black = np.array([0.08, 0.08, 0.09], np.float32)
     for wheel in (-0.55, 0.55):
