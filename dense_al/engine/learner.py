@@ -11,7 +11,7 @@ from tqdm import tqdm
 from dense_al.acquisition import Acquisition, NothingLeftError, Selection, rng_for
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.engine.task import Rounds, Task, TrainJob
-from dense_al.oracles import Oracle
+from dense_al.oracles import Asking, Oracle
 from dense_al.pool import Ledger, Units, totals
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, Answer, Budget, ElementRows, Query, decode_labels
@@ -128,16 +128,17 @@ class Learner:
         if self.store.read(round_number, 'round') is not None:
             return
         begun = time.perf_counter()
-        manifest, folder = self.task.manifest, self.store.folder(round_number)
         self.store.phase(f'{round_number}:ask:begin')
-        self.oracle.prepare(folder, query, manifest, self.units, self.task.classes)
         answers = self.oracle.answer(
-            query,
-            manifest,
-            self.units,
-            self.task.read_label,
-            len(self.task.classes),
-            rng_for(self.seed, round_number, 'oracle'),
+            Asking(
+                query=query,
+                folder=self.store.folder(round_number),
+                manifest=self.task.manifest,
+                units=self.units,
+                classes=self.task.classes,
+                read_label=self.task.read_label,
+                rng=rng_for(self.seed, round_number, 'oracle'),
+            )
         )
         asked = time.perf_counter()
         self.store.write_answers(round_number, answers)

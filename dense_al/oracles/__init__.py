@@ -1,6 +1,7 @@
 """Who answers: the ground truth, people through files."""
 
-from dense_al.oracles.base import Oracle, WaitingForAnswers
+from dense_al.oracles.base import Asking, Oracle, WaitingForAnswers
+from dense_al.oracles.files import Files
 from dense_al.oracles.ground_truth import GroundTruth
 
-__all__ = ['GroundTruth', 'Oracle', 'WaitingForAnswers']
+__all__ = ['Asking', 'Files', 'GroundTruth', 'Oracle', 'WaitingForAnswers']

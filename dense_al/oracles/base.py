@@ -2,17 +2,49 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dense_al.pool import Prices, Units
-from dense_al.structures import Answer, Manifest, Query
+from dense_al.structures import (
+    ANSWERED,
+    DECLINED,
+    Answer,
+    Manifest,
+    Query,
+    dominant_class,
+    encode_labels,
+)
 
 
 class WaitingForAnswers(Exception):
     """People have not answered yet; the run ends cleanly and goes on when they have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """A query on its way to an oracle.
+
+    Attributes:
+        query: What is asked.
+        folder: Folder of the round, for what is exchanged with people.
+        manifest: The samples.
+        units: The units they are divided into.
+        classes: Class names; a label is an index into them.
+        read_label: Sample -> (H, W) uint8 label of the data set, for simulated annotators.
+        rng: Source of randomness.
+    """
+
+    query: Query
+    folder: Path
+    manifest: Manifest
+    units: Units
+    classes: list[str]
+    read_label: Callable[[int], np.ndarray]
+    rng: np.random.Generator
 
 
 class Oracle(ABC):
@@ -23,7 +55,7 @@ class Oracle(ABC):
         ask_declined_again: Whether a declined unit may be asked again.
     """
 
-    needs_labels = False
+    source = ''
 
     def __init__(
         self, prices: dict[str, Any] | None = None, ask_declined_again: bool = False
@@ -31,32 +63,38 @@ class Oracle(ABC):
         self.prices = Prices(prices)
         self.ask_declined_again = ask_declined_again
 
-    def prepare(
-        self, folder: Path, query: Query, manifest: Manifest, units: Units, classes: list[str]
-    ) -> None:
-        """Puts the query before whoever answers it; called again after a restart."""
-        return None
-
     @abstractmethod
-    def answer(
-        self,
-        query: Query,
-        manifest: Manifest,
-        units: Units,
-        read_label: Callable[[int], np.ndarray],
-        n_classes: int,
-        rng: np.random.Generator,
-    ) -> list[Answer]:
-        """Answers for the units of a query.
-
-        Args:
-            query: What is asked.
-            manifest: The samples.
-            units: The units they are divided into.
-            read_label: Sample -> (H, W) uint8 label of the data set, for simulated annotators.
-            n_classes: Number of classes.
-            rng: Source of randomness.
+    def answer(self, asking: Asking) -> list[Answer]:
+        """Answers for units of the query, in its order; units left out stay in the pool.
 
         Raises:
             WaitingForAnswers: Not answered yet.
         """
+
+    def _answers(self, asking: Asking, labels: dict[int, np.ndarray | None]) -> list[Answer]:
+        """Answers for rows of the query.
+
+        Args:
+            asking: The query.
+            labels: Row -> (P,) uint8 labels of its pixels in raster order, None = declined.
+        """
+        query = asking.query
+        areas = asking.manifest.areas[query.sample]
+        clicks, seconds = self.prices.of(query.kind, query.size, areas)
+        return [
+            Answer(
+                sample=int(query.sample[i]),
+                instance=int(query.instance[i]),
+                unit=int(query.unit[i]),
+                kind=query.kind,
+                status=DECLINED if values is None else ANSWERED,
+                source=self.source,
+                elements=int(query.size[i]),
+                category=-1 if values is None else dominant_class(values),
+                clicks=float(clicks[i]),
+                seconds=float(seconds[i]),
+                expires_round=-1,
+                payload=b'' if values is None else encode_labels(values),
+            )
+            for i, values in sorted(labels.items())
+        ]

@@ -1,0 +1,156 @@
+"""People who answer through files: pictures and query.json out, label images in."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from dense_al.oracles.base import Asking, Oracle, WaitingForAnswers
+from dense_al.pool import UnitPixels
+from dense_al.regions import read_image
+from dense_al.registry import ORACLES, nearest
+from dense_al.structures import IGNORE, Answer
+
+WAIT_FOR = ('all', 'any')
+OUTLINE = (255, 230, 0)
+
+
+@ORACLES.register
+class Files(Oracle):
+    """Asks by writing `ask/` into the round's folder and reads answers from its `labels/`.
+
+    `ask/query.json` lists, per image, the picture with the asked units outlined, a 16-bit PNG with
+    unit id + 1 where something is asked (0 elsewhere), and the label file expected. A label file
+    is an 8-bit single-channel PNG of the image's size: the class index inside the asked units, 255
+    where one cannot say; what lies outside them is not read. A unit that is 255 throughout counts
+    as declined.
+
+    Args:
+        wait_for: `all`: go on when every image has its label file; `any`: go on with what is
+            there, the rest stays in the pool.
+        prices: Price table, see `dense_al.pool.Prices`.
+        ask_declined_again: Whether a declined unit may be asked again.
+    """
+
+    source = 'files'
+
+    def __init__(
+        self,
+        wait_for: str = 'all',
+        prices: dict[str, Any] | None = None,
+        ask_declined_again: bool = False,
+    ) -> None:
+        super().__init__(prices, ask_declined_again)
+        if wait_for not in WAIT_FOR:
+            raise ValueError(f'Unknown `wait_for` {wait_for!r}. {nearest(wait_for, WAIT_FOR)}')
+        self.wait_for = wait_for
+
+    def answer(self, asking: Asking) -> list[Answer]:
+        ask, given = asking.folder / 'ask', asking.folder / 'labels'
+        if not (ask / 'query.json').exists():
+            write_questions(ask, asking)
+        given.mkdir(parents=True, exist_ok=True)
+        samples = [int(s) for s in np.unique(asking.query.sample)]
+        files = {s: given / f'{plain_name(asking.manifest.names[s])}.png' for s in samples}
+        _check_no_strangers(given, [file.name for file in files.values()])
+        there = [s for s in samples if files[s].exists()]
+        if not there or (self.wait_for == 'all' and len(there) < len(samples)):
+            raise WaitingForAnswers(
+                f'Waiting for answers: {len(there)} of {len(samples)} label files are in {given}; '
+                f'the questions are in {ask}'
+            )
+        labels: dict[int, np.ndarray | None] = {}
+        for sample in there:
+            label = read_answer(files[sample], asking.manifest.size(sample), len(asking.classes))
+            flat, pixels = label.ravel(), None
+            if asking.query.kind != 'image':
+                pixels = UnitPixels(asking.units.map(sample))
+            for i in np.flatnonzero(asking.query.sample == sample):
+                values = flat if pixels is None else flat[pixels[int(asking.query.unit[i])]]
+                labels[int(i)] = None if (values == IGNORE).all() else values
+        return self._answers(asking, labels)
+
+
+def plain_name(name: str) -> str:
+    """A sample's name as a file name without suffix: `a/b.png` becomes `a__b`.
+
+    >>> plain_name('town/0001.png')
+    'town__0001'
+    """
+    return str(Path(name).with_suffix('')).replace(os.sep, '__')
+
+
+def write_questions(folder: Path, asking: Asking) -> None:
+    """Writes the pictures and, last of all, `query.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    query, samples = asking.query, []
+    for sample in (int(s) for s in np.unique(query.sample)):
+        name = plain_name(asking.manifest.names[sample])
+        units = query.unit[query.sample == sample]
+        unit_map = np.zeros(asking.manifest.size(sample), np.int32)
+        if query.kind != 'image':
+            unit_map = asking.units.map(sample)
+        asked = np.where(np.isin(unit_map, units), unit_map + 1, 0)
+        picture = read_image(asking.manifest.paths[sample]).copy()
+        picture[find_boundaries(asked, mode='inner') & (asked > 0)] = OUTLINE
+        Image.fromarray(picture).save(folder / f'{name}_asked.png')
+        Image.fromarray(asked.astype(np.uint16)).save(folder / f'{name}_units.png')
+        samples.append(
+            {
+                'name': asking.manifest.names[sample],
+                'image': asking.manifest.paths[sample],
+                'picture': f'{name}_asked.png',
+                'units': f'{name}_units.png',
+                'asked': units.tolist(),
+                'label': f'labels/{name}.png',
+            }
+        )
+    content = {'kind': query.kind, 'classes': asking.classes, 'ignore': IGNORE, 'samples': samples}
+    temporary = folder / '.query.json.tmp'
+    temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
+    os.replace(temporary, folder / 'query.json')
+
+
+def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray:
+    """Reads a label file.
+
+    Args:
+        path: 8-bit single-channel PNG (a palette is ignored).
+        size: (height, width) it must have.
+        n_classes: Number of classes.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        ValueError: Unreadable, colours instead of classes, wrong size, class out of range.
+    """
+    try:
+        with Image.open(path) as image:
+            label = np.asarray(image)
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f'Could not read the label file {path}: {error}') from error
+    if label.ndim != 2 or label.dtype != np.uint8:
+        raise ValueError(
+            f'Expected {path} to be an 8-bit image with one channel (the class index), but got '
+            f'{label.dtype} of shape {label.shape}'
+        )
+    if label.shape != size:
+        raise ValueError(f'Expected {path} of size {size} (height, width), but got {label.shape}')
+    bad = label[(label >= n_classes) & (label != IGNORE)]
+    if bad.size:
+        raise ValueError(
+            f'Expected classes 0 to {n_classes - 1} or {IGNORE} in {path}, but got {int(bad[0])}'
+        )
+    return label
+
+
+def _check_no_strangers(folder: Path, expected: list[str]) -> None:
+    """Raises if a label file belongs to no asked image: a label must not get lost."""
+    for file in sorted(folder.glob('*.png')):
+        if file.name not in expected:
+            raise ValueError(f'{file} belongs to no asked image. {nearest(file.name, expected)}')
