@@ -100,18 +100,24 @@ class MMSegTask:
 
     def train(self, job: TrainJob) -> TrainResult:
         """Trains on the answers and evaluates on the validation set."""
-        runner = self._runner(job)
+        return self._run(self._runner(job), job, 'train')
+
+    def evaluate(self, job: TrainJob) -> TrainResult:
+        """Evaluates `job.load_from` on the validation set; no training."""
+        return self._run(self._runner(job), job, 'val')
+
+    def _run(self, runner: Runner, job: TrainJob, what: str) -> TrainResult:
         times = _Times()
         runner.register_hook(times)
         try:
             begun = time.perf_counter()
-            runner.train()
+            getattr(runner, what)()
             total = time.perf_counter() - begun
             _save(runner, job.checkpoint)
         finally:
             _release(runner.experiment_name)
         metrics = dict(times.metrics)
-        per_class = {c: metrics.pop(f'class/{c}', float('nan')) for c in self.classes}
+        per_class = {c: float(metrics.pop(f'class/{c}', float('nan'))) for c in self.classes}
         del runner
         gc.collect()
         return TrainResult(

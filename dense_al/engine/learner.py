@@ -9,10 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from dense_al.acquisition import Acquisition, NothingLeftError, Selection, rng_for
+from dense_al.engine.initial import existing_labels
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.engine.task import Rounds, Task, TrainJob
 from dense_al.oracles import Asking, Oracle
-from dense_al.pool import Ledger, Units, totals
+from dense_al.pool import Ledger, Units, WholeImages, totals
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, Answer, Budget, ElementRows, Query, decode_labels
 
@@ -27,7 +28,7 @@ class Learner:
         task: Data, model and training.
         units: The units the samples are divided into.
         acquisition: Chooses what to ask after each round.
-        initial: Chooses the initial labels; needs no model.
+        initial: Chooses the initial labels and needs no model; or (S,) samples labelled already.
         oracle: Answers.
         budget: Of each round.
         initial_budget: Of the initial labels.
@@ -41,7 +42,7 @@ class Learner:
     task: Task
     units: Units
     acquisition: Acquisition
-    initial: Acquisition
+    initial: Acquisition | np.ndarray
     oracle: Oracle
     budget: Budget
     initial_budget: Budget
@@ -78,8 +79,15 @@ class Learner:
         self.ask(round_number, query, started)
 
     def label_initially(self) -> None:
-        """Draws and asks the initial labels."""
+        """Draws and asks the initial labels, or takes those the user has."""
         started = time.perf_counter()
+        if isinstance(self.initial, np.ndarray):
+            if self.store.read(INITIAL, 'round') is None:
+                query, answers = existing_labels(self.initial, self.task)
+                self.store.write_query(INITIAL, query, None)
+                self.store.commit(INITIAL, 'query', self._query_commit(INITIAL, query, {}))
+                self._record(INITIAL, answers, {'ask': 0.0}, started)
+            return
         query = self._chosen(INITIAL, self.initial, self.initial_budget, Ledger())
         self.ask(INITIAL, query, started)
 
@@ -88,7 +96,10 @@ class Learner:
         commit = self.store.read(round_number, 'train')
         if commit is None:
             self.store.phase(f'{round_number}:train:begin')
-            result = self.task.train(
+            given = self.rounds.initial or {}
+            ready = round_number == 0 and given.get('checkpoint') is not None
+            step = self.task.evaluate if ready else self.task.train
+            result = step(
                 TrainJob(
                     round_number=round_number,
                     ledger=ledger,
@@ -140,11 +151,17 @@ class Learner:
                 rng=rng_for(self.seed, round_number, 'oracle'),
             )
         )
-        asked = time.perf_counter()
+        self._record(round_number, answers, {'ask': time.perf_counter() - begun}, started)
+
+    def _record(
+        self, round_number: int, answers: list[Answer], seconds: dict[str, float], started: float
+    ) -> None:
+        """Writes the answers and commits the round."""
+        begun = time.perf_counter()
         self.store.write_answers(round_number, answers)
         commit = self._round_commit(round_number, answers)
         now = time.perf_counter()
-        commit['seconds'] = {'ask': asked - begun, 'record': now - asked}
+        commit['seconds'] = {**seconds, 'record': now - begun}
         commit['overhead_seconds'] = now - started - self._framework_seconds(round_number)
         self.store.commit(round_number, 'round', commit)
 
@@ -170,20 +187,26 @@ class Learner:
         query = acquisition.select(rows, given)
         selected = time.perf_counter()
         self.store.write_query(round_number, query, rows)
-        content = {
+        seconds = {
+            'observe': observed - begun,
+            'forward': forward,
+            'select': selected - observed,
+        }
+        self.store.commit(round_number, 'query', self._query_commit(round_number, query, seconds))
+        return query
+
+    def _query_commit(
+        self, round_number: int, query: Query, seconds: dict[str, float]
+    ) -> dict[str, Any]:
+        budget = self.initial_budget if round_number == INITIAL else self.budget
+        return {
             'round': round_number,
             'kind': query.kind,
             'acquisition': self.describe,
             'budget': asdict(budget),
             'n_units': len(query),
-            'seconds': {
-                'observe': observed - begun,
-                'forward': forward,
-                'select': selected - observed,
-            },
+            'seconds': seconds,
         }
-        self.store.commit(round_number, 'query', content)
-        return query
 
     def _observe(
         self, round_number: int, acquisition: Acquisition, ledger: Ledger
@@ -194,9 +217,11 @@ class Learner:
         samples = acquisition.samples(samples, rng_for(self.seed, round_number, 'subset'))
         if 'labelled' in acquisition.observes:
             samples = np.union1d(samples, ledger.labelled_samples(round_number))
+        whole = acquisition.kind == 'image'
+        units = WholeImages(self.task.manifest) if whole else self.units
         parts, forward = [], 0.0
         if not acquisition.needs:
-            parts = [acquisition.observe(None, int(s), self.units) for s in samples]
+            parts = [acquisition.observe(None, int(s), units) for s in samples]
         else:
             checkpoint = self.store.checkpoint(round_number)
             predictions = iter(self.task.predict(checkpoint, samples, acquisition.needs))
@@ -205,7 +230,7 @@ class Learner:
                 begun = time.perf_counter()
                 prediction = next(predictions)
                 forward += time.perf_counter() - begun
-                parts.append(acquisition.observe(prediction, int(sample), self.units))
+                parts.append(acquisition.observe(prediction, int(sample), units))
                 if i == len(samples) // 2:
                     self.store.phase(f'{round_number}:observe:half')
         rows = ElementRows.concatenate(
@@ -228,7 +253,9 @@ class Learner:
 
     def _start(self, round_number: int) -> Any:
         """Weights the round starts from."""
-        if round_number == 0 or self.rounds.start == 'scratch':
+        if round_number == 0:
+            return (self.rounds.initial or {}).get('checkpoint')
+        if self.rounds.start == 'scratch':
             return None
         return self.store.checkpoint(0 if self.rounds.start == 'initial' else round_number - 1)
 
@@ -266,4 +293,4 @@ class Learner:
         """Seconds of the round inside training, evaluation and the forward passes."""
         train = self.store.read(round_number, 'train') or {}
         query = self.store.read(round_number, 'query') or {}
-        return sum(train.get('seconds', {}).values()) + query['seconds'].get('forward', 0.0)
+        return sum(train.get('seconds', {}).values()) + query.get('seconds', {}).get('forward', 0.0)

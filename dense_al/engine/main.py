@@ -13,19 +13,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config, DictAction
 
 from dense_al import ops
 from dense_al.acquisition import Acquisition
 from dense_al.config import DICTS, apply_sandbox, load_config, write_sandbox_world
+from dense_al.engine.initial import named_samples
 from dense_al.engine.learner import Learner
 from dense_al.engine.store import RunLockedError, RunStore, write_json
 from dense_al.engine.task import Rounds
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
-from dense_al.structures import Budget
+from dense_al.structures import Budget, Manifest
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 WAITING, INTERRUPTED, MISTAKE = 3, 130, 2
@@ -87,20 +89,12 @@ def build(args: argparse.Namespace) -> Learner:
     budget = _plain(Budget, cfg['budget'], 'budget')
     given = rounds.initial or {}
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
-    random = {'type': 'Composed', 'unit': cfg['acquisition'].get('unit'), 'score': 'Random'}
-    initial: Acquisition = ACQUISITIONS.build(
-        given.get('acquisition', random), 'rounds.initial.acquisition'
-    )
-    if initial.needs:
-        raise ConfigError(
-            f'Expected `rounds.initial.acquisition` to need no model, but it needs '
-            f'{sorted(initial.needs)}'
-        )
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
     write_sandbox_world(cfg)
     from dense_al.adapters.mmseg import MMSegTask
 
     task = MMSegTask(cfg, rounds, partial=acquisition.kind != 'image')
+    initial = _initial(cfg, rounds, task.manifest)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
     if not args.dry_run:
         store.lock()
@@ -123,6 +117,26 @@ def build(args: argparse.Namespace) -> Learner:
         seed=args.seed,
         describe=_description(cfg),
     )
+
+
+def _initial(cfg: Config, rounds: Rounds, manifest: Manifest) -> Acquisition | np.ndarray:
+    """What gives the initial labels."""
+    given = rounds.initial or {}
+    if 'labelled' in given:
+        return named_samples(given['labelled'], manifest)
+    random = {'type': 'Composed', 'unit': cfg['acquisition'].get('unit'), 'score': 'Random'}
+    field = 'rounds.initial.acquisition'
+    initial: Acquisition = ACQUISITIONS.build(given.get('acquisition', random), field)
+    if initial.needs:
+        raise ConfigError(
+            f'Expected `{field}` to need no model, but it needs {sorted(initial.needs)}'
+        )
+    if initial.kind != 'image' and initial.unit != cfg['acquisition'].get('unit'):
+        raise ConfigError(
+            f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
+            f'but got {initial.unit}'
+        )
+    return initial
 
 
 def record_environment(store: RunStore, args: argparse.Namespace, cfg: Config) -> None:

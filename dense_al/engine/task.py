@@ -11,6 +11,7 @@ from dense_al.pool import Ledger, Units
 from dense_al.registry import ConfigError, check_keys, nearest
 from dense_al.structures import Manifest
 
+INITIAL_KEYS = ('acquisition', 'budget', 'labelled', 'checkpoint')
 STARTS = ('scratch', 'previous', 'initial')
 
 
@@ -23,10 +24,13 @@ class Rounds:
         iterations: Training iterations per round; or
         epochs: passes over the labelled samples per round; None for both: as the base config.
         start: Weights a round starts from: `scratch` (as the base config says), `previous` (the
-            round before), `initial` (the checkpoint of `initial`, or that of round 0).
+            round before), `initial` (round 0, or the checkpoint of
+            `initial`).
         metric: Name of the metric the curve shows, as the evaluator reports it.
-        initial: Dict with `acquisition` (default: random, same units), `budget` (default: the
-            round's).
+        initial: How the initial labels come about: `acquisition` (default: random, same units) and
+            `budget` (default: the round's) to draw them, or `labelled`: names of the samples that
+            are labelled already, or a text file of them. `checkpoint`: weights that were trained
+            on them; round 0 then evaluates instead of training.
     """
 
     count: int
@@ -51,7 +55,18 @@ class Rounds:
             raise ConfigError(
                 f'Unknown `rounds.start` {self.start!r}. {nearest(self.start, STARTS)}'
             )
-        check_keys(self.initial or {}, ('acquisition', 'budget'), 'rounds.initial')
+        check_keys(self.initial or {}, INITIAL_KEYS, 'rounds.initial')
+        given = self.initial or {}
+        if 'labelled' in given and ('acquisition' in given or 'budget' in given):
+            raise ConfigError(
+                'Expected `rounds.initial` with `labelled`, or with `acquisition` and `budget`, '
+                'but got both'
+            )
+        checkpoint = given.get('checkpoint')
+        if checkpoint is not None and not Path(checkpoint).is_file():
+            raise ConfigError(
+                f'Expected `rounds.initial.checkpoint` to be a file, but got {checkpoint}'
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +118,10 @@ class Task(Protocol):
 
     def train(self, job: TrainJob) -> TrainResult:
         """Trains and evaluates; writes `job.checkpoint`."""
+        ...
+
+    def evaluate(self, job: TrainJob) -> TrainResult:
+        """Evaluates `job.load_from` without training; writes `job.checkpoint`."""
         ...
 
     def predict(

@@ -1,6 +1,6 @@
 """What is labelled, what it cost, and the one door to labels."""
 
-from dense_al.pool.answers import AnswerStore, UnitPixels, Units
+from dense_al.pool.answers import AnswerStore, UnitPixels, Units, WholeImages
 from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices
 from dense_al.pool.ledger import Ledger, Totals, totals
 from dense_al.pool.views import views
@@ -14,6 +14,7 @@ __all__ = [
     'Totals',
     'UnitPixels',
     'Units',
+    'WholeImages',
     'totals',
     'views',
 ]

@@ -21,6 +21,25 @@ class Units(Protocol):
         ...
 
 
+class WholeImages:
+    """Every sample is one unit, whatever else it is divided into.
+
+    Args:
+        manifest: The samples.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def map(self, sample: int) -> np.ndarray:
+        """(H, W) int32 zeros."""
+        return np.zeros(self._manifest.size(sample), np.int32)
+
+    def sizes(self, sample: int) -> np.ndarray:
+        """(1,) int64 pixels of the sample."""
+        return self._manifest.areas[sample : sample + 1]
+
+
 class UnitPixels:
     """The pixels of each unit of one map, in raster order.
 

@@ -25,7 +25,8 @@ PERIOD = 64.0  # metres after which a street repeats, so a sequence may be of an
 TILE = 128  # side of the noise tiles, a power of two
 
 BLOCKS = ('building', 'fence', 'hedge', 'gap')
-VIVID = {'person': 0.85, 'bicycle': 0.9}  # share of them in strong colours
+# Share of things in strong colours, and these; without a colour of their kind, any.
+VIVID = {'person': (0.85, (0.92, 0.5, 0.1)), 'bicycle': (0.9, (0.1, 0.75, 0.8))}
 THINGS = ('car', 'person', 'bicycle', 'pole', 'sign', 'tree', 'bin')
 
 
@@ -223,7 +224,10 @@ def _draw_things(
             else:
                 x = sign * (road + rng.uniform(0.3, 0.8))
             colour = rng.uniform(0.08, 0.8) + rng.normal(0, 0.1, 3)
-            if rng.random() < VIVID.get(kind, 0.4):
+            share, strong = VIVID.get(kind, (0.2, None))
+            if rng.random() < share and strong is not None:
+                colour = np.asarray(strong) + rng.normal(0, 0.07, 3)
+            elif rng.random() < share:
                 colour = rng.permutation([rng.uniform(0.65, 0.95), *rng.uniform(0.03, 0.35, 2)])
             things.append(
                 Thing(

@@ -138,7 +138,7 @@ def _bicycle(
     black = np.array([0.08, 0.08, 0.09], np.float32)
     for wheel in (-0.55, 0.55):
         ring = np.hypot(w - wheel, v - 0.35)
-        yield (ring < 0.34), bicycle, black * 3.5, DARK
+        yield (ring < 0.34), bicycle, 0.5 * (thing.colour + black), DARK
         yield (np.abs(ring - 0.32) < thin), bicycle, black, DARK
     bars = (np.abs(v - 0.35 - np.abs(w) * 0.5) < thin) & (np.abs(w) < 0.55) & (v > 0.3)
     bars |= _box(w, v, -0.4, 0.45, 0.68 - thin, 0.68 + thin)

@@ -6,8 +6,10 @@ import pytest
 
 from dense_al.acquisition import Composed
 from dense_al.engine import INITIAL, Learner, Rounds, RunLockedError, RunStore
+from dense_al.engine.initial import named_samples
 from dense_al.oracles import GroundTruth
 from dense_al.pool import AnswerStore
+from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, Budget
 from dense_al.testing.stub import GridUnits, StubTask
 
@@ -169,3 +171,35 @@ def test_a_changed_pool_is_refused(tmp_path):
     learner(tmp_path).run(stop_after=(0, 'train'))
     with pytest.raises(ValueError, match='8 samples .* now holds 9'):
         learner(tmp_path, task=StubTask(n_samples=9)).run()
+
+
+def test_existing_labels_cost_nothing_and_a_checkpoint_is_not_trained_again(tmp_path):
+    weights = tmp_path / 'mine.npy'
+    np.save(weights, np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [3.0, 3.0]]))
+    task = StubTask()
+    given = dict(labelled=['001', '004'], checkpoint=str(weights))
+    run = learner(
+        tmp_path / 'run',
+        task=task,
+        initial=named_samples(given['labelled'], task.manifest),
+        rounds=Rounds(count=2, metric='mAcc', initial=given),
+    )
+    run.run()
+    store = RunStore(tmp_path / 'run')
+    assert task.trained == [1]
+    assert store.read(0, 'train')['labelled']['elements'] == 2 * 256
+    assert store.read(0, 'train')['labelled']['seconds'] == 0
+    assert not set(store.query(0).sample.tolist()) & {1, 4}
+
+
+def test_initial_whole_images_and_then_cells(tmp_path):
+    images = Composed(unit=dict(type='Image'), score='Random')
+    learner(tmp_path, initial=images, initial_budget=Budget(2), oracle=GroundTruth()).run()
+    store = RunStore(tmp_path)
+    assert store.query(INITIAL).kind == 'image' and store.query(0).kind == 'region'
+    assert store.read(0, 'train')['labelled']['elements'] == 2 * 256
+
+
+def test_unknown_names_of_existing_labels(tmp_path):
+    with pytest.raises(ConfigError, match=r"Unknown sample '0001'.*`001`"):
+        named_samples(['0001'], StubTask().manifest)

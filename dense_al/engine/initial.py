@@ -1,0 +1,90 @@
+"""Labels the user already has."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dense_al.engine.task import Task
+from dense_al.registry import ConfigError, nearest
+from dense_al.structures import (
+    ANSWERED,
+    Answer,
+    ElementRows,
+    Manifest,
+    Query,
+    dominant_class,
+    encode_labels,
+)
+
+
+def named_samples(labelled: str | Sequence[str], manifest: Manifest) -> np.ndarray:
+    """Samples by name.
+
+    Args:
+        labelled: Names as in the manifest (with or without suffix), or a text file with one per
+            line.
+        manifest: The samples.
+
+    Returns:
+        (S,) int64 sorted indices.
+
+    Raises:
+        ConfigError: No such file, no names, an unknown name.
+    """
+    if isinstance(labelled, str):
+        if not Path(labelled).is_file():
+            raise ConfigError(
+                f'Expected `rounds.initial.labelled` to be a file, but got {labelled}'
+            )
+        lines = Path(labelled).read_text(encoding='utf-8').splitlines()
+        labelled = [line.strip() for line in lines if line.strip()]
+    if not labelled:
+        raise ConfigError('Expected names in `rounds.initial.labelled`, but got none')
+    index = {name: i for i, name in enumerate(manifest.names)}
+    index.update({str(Path(name).with_suffix('')): i for name, i in list(index.items())})
+    for name in labelled:
+        if name not in index:
+            raise ConfigError(
+                f'Unknown sample {name!r} in `rounds.initial.labelled`. '
+                f'{nearest(name, manifest.names)}'
+            )
+    return np.unique(np.array([index[name] for name in labelled], np.int64))
+
+
+def existing_labels(samples: np.ndarray, task: Task) -> tuple[Query, list[Answer]]:
+    """Whole-image answers, free of charge, from the label files the user has.
+
+    Args:
+        samples: (S,) indices into the manifest.
+        task: Reads the label files.
+    """
+    size = task.manifest.areas[samples]
+    rows = ElementRows(
+        sample=samples,
+        instance=np.full(len(samples), -1, np.int64),
+        unit=np.zeros(len(samples), np.int64),
+        score=np.zeros(len(samples)),
+        size=size,
+        category=np.full(len(samples), -1, np.int64),
+    )
+    answers = []
+    for sample in samples:
+        label = np.ascontiguousarray(task.read_label(int(sample)).ravel())
+        answers.append(
+            Answer(
+                sample=int(sample),
+                instance=-1,
+                unit=0,
+                kind='image',
+                status=ANSWERED,
+                source='existing',
+                elements=len(label),
+                category=dominant_class(label),
+                clicks=0.0,
+                seconds=0.0,
+                expires_round=-1,
+                payload=encode_labels(label),
+            )
+        )
+    return Query.of_rows('image', rows), answers

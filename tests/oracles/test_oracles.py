@@ -1,0 +1,129 @@
+"""Who answers: simulated and real annotators."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dense_al.oracles import Asking, Files, GroundTruth, WaitingForAnswers
+from dense_al.oracles.ground_truth import mistaken
+from dense_al.structures import ElementRows, Manifest, Query, decode_labels
+from dense_al.testing.stub import GridUnits
+
+CLASSES = ['earth', 'water', 'air', 'fire']
+
+
+@pytest.fixture
+def asking(tmp_path):
+    rng = np.random.default_rng(0)
+    names = ['town/a.png', 'town/b.png']
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(tmp_path / name)
+    manifest = Manifest.of_images(names, [str(tmp_path / n) for n in names], [(8, 8)] * 2)
+    labels = rng.integers(0, 4, (2, 8, 8)).astype(np.uint8)
+    rows = ElementRows(
+        sample=np.array([1, 0, 1]),
+        instance=np.full(3, -1),
+        unit=np.array([2, 0, 1]),
+        score=np.zeros(3),
+        size=np.full(3, 16),
+        category=np.full(3, -1),
+    )
+    return Asking(
+        query=Query.of_rows('region', rows),
+        folder=tmp_path / 'rounds/000',
+        manifest=manifest,
+        units=GridUnits(manifest),
+        classes=CLASSES,
+        read_label=lambda sample: labels[sample],
+        rng=np.random.default_rng(1),
+    )
+
+
+def give(asking, name, label):
+    folder = asking.folder / 'labels'
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(label)).save(folder / name)
+
+
+def test_ground_truth_answers_in_the_order_of_the_query(asking):
+    answers = GroundTruth().answer(asking)
+    assert [(a.sample, a.unit) for a in answers] == [(1, 2), (0, 0), (1, 1)]
+    expected = asking.read_label(1)[4:, :4].ravel()
+    assert (decode_labels(answers[0].payload) == expected).all()
+    assert answers[0].seconds == pytest.approx(16 / 64 * 5400 + 1)
+
+
+def test_declined_units_are_billed_and_carry_no_label(asking):
+    answers = GroundTruth(decline=1.0).answer(asking)
+    assert {a.status for a in answers} == {'declined'}
+    assert all(a.payload == b'' and a.seconds > 0 and a.category == -1 for a in answers)
+
+
+def test_noise_mistakes_whole_classes_and_keeps_the_unknown():
+    labels = np.array([0, 0, 1, 255], np.uint8)
+    wrong = mistaken(labels, 1.0, 4, np.random.default_rng(0))
+    assert wrong[3] == 255 and wrong[0] == wrong[1] and (wrong[:3] != labels[:3]).all()
+    rng = np.random.default_rng(0)
+    share = np.mean([mistaken(labels, 0.3, 4, rng)[0] != 0 for _ in range(2000)])
+    assert 0.26 < share < 0.34
+
+
+def test_noise_out_of_range():
+    with pytest.raises(ValueError, match=r'Expected `noise` in \[0, 1\], but got 2'):
+        GroundTruth(noise=2)
+
+
+def test_files_asks_with_pictures_and_waits(asking):
+    with pytest.raises(WaitingForAnswers, match='0 of 2 label files'):
+        Files().answer(asking)
+    content = json.loads((asking.folder / 'ask/query.json').read_text())
+    assert content['classes'] == CLASSES
+    assert [s['asked'] for s in content['samples']] == [[0], [2, 1]]
+    units = np.asarray(Image.open(asking.folder / 'ask' / content['samples'][1]['units']))
+    assert (np.unique(units) == [0, 2, 3]).all() and (units[4:, :4] == 3).all()
+    assert content['samples'][0]['label'] == 'labels/town__a.png'
+
+
+def test_files_goes_on_when_all_are_there(asking):
+    first, second = np.full((8, 8), 1, np.uint8), np.full((8, 8), 2, np.uint8)
+    second[:4, 4:] = 255
+    give(asking, 'town__a.png', first)
+    with pytest.raises(WaitingForAnswers, match='1 of 2'):
+        Files().answer(asking)
+    give(asking, 'town__b.png', second)
+    answers = Files().answer(asking)
+    assert [(a.sample, a.unit, a.status) for a in answers] == [
+        (1, 2, 'answered'), (0, 0, 'answered'), (1, 1, 'declined')]  # fmt: skip
+    assert (decode_labels(answers[0].payload) == 2).all()
+
+
+def test_files_goes_on_with_some(asking):
+    give(asking, 'town__a.png', np.full((8, 8), 1, np.uint8))
+    answers = Files(wait_for='any').answer(asking)
+    assert [(a.sample, a.unit) for a in answers] == [(0, 0)]
+
+
+@pytest.mark.parametrize(
+    'name, label, message',
+    [
+        ('town__a.png', np.zeros((8, 9), np.uint8), r'of size \(8, 8\).*but got \(8, 9\)'),
+        ('town__a.png', np.full((8, 8), 4, np.uint8), r'Expected classes 0 to 3 or 255.*got 4'),
+        ('town__a.png', np.zeros((8, 8, 3), np.uint8), 'one channel'),
+        ('town_a.png', np.zeros((8, 8), np.uint8), r'belongs to no asked.*`town__a.png`'),
+    ],
+)
+def test_wrong_label_files_are_named(asking, name, label, message):
+    give(asking, name, label)
+    with pytest.raises(ValueError, match=message):
+        Files(wait_for='any').answer(asking)
+
+
+def test_a_broken_label_file_is_named(asking):
+    give(asking, 'town__a.png', np.zeros((8, 8), np.uint8))
+    path = asking.folder / 'labels/town__a.png'
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match='Could not read the label file .*town__a.png'):
+        Files(wait_for='any').answer(asking)
