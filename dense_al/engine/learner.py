@@ -3,17 +3,19 @@
 import logging
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from dense_al.acquisition import Acquisition, NothingLeftError, Selection, rng_for
+from dense_al.engine.distribution import on_main
 from dense_al.engine.initial import existing_labels
+from dense_al.engine.observe import observe
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.engine.task import Rounds, Task, TrainJob
 from dense_al.oracles import Asking, Oracle
-from dense_al.pool import Ledger, Units, WholeImages, totals
+from dense_al.pool import Ledger, Units, totals
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, Answer, Budget, ElementRows, Query, decode_labels
 
@@ -61,7 +63,7 @@ class Learner:
         Raises:
             WaitingForAnswers: The oracle has not answered; run again when it has.
         """
-        self.store.save_manifest(self.task.manifest)
+        on_main(lambda: self.store.save_manifest(self.task.manifest))
         self.label_initially()
         for round_number in range(self.rounds.count):
             self.run_round(round_number, stop_after)
@@ -82,14 +84,18 @@ class Learner:
         """Draws and asks the initial labels, or takes those the user has."""
         started = time.perf_counter()
         if isinstance(self.initial, np.ndarray):
-            if self.store.read(INITIAL, 'round') is None:
-                query, answers = existing_labels(self.initial, self.task)
-                self.store.write_query(INITIAL, query, None)
-                self.store.commit(INITIAL, 'query', self._query_commit(INITIAL, query, {}))
-                self._record(INITIAL, answers, {'ask': 0.0}, started)
+            samples = self.initial
+            on_main(lambda: self._take_existing(samples, started))
             return
         query = self._chosen(INITIAL, self.initial, self.initial_budget, Ledger())
         self.ask(INITIAL, query, started)
+
+    def _take_existing(self, samples: np.ndarray, started: float) -> None:
+        if self.store.read(INITIAL, 'round') is None:
+            query, answers = existing_labels(samples, self.task)
+            self.store.write_query(INITIAL, query, None)
+            self.store.commit(INITIAL, 'query', self._query_commit(INITIAL, query, {}))
+            self._record(INITIAL, answers, {'ask': 0.0}, started)
 
     def train(self, round_number: int, ledger: Ledger) -> None:
         """Trains and evaluates on what is labelled."""
@@ -117,7 +123,8 @@ class Learner:
                     f'but got {self.rounds.metric!r}'
                 )
             commit = self._train_commit(round_number, ledger, result)
-            self.store.commit(round_number, 'train', commit)
+            write = partial(self.store.commit, round_number, 'train', commit)
+            on_main(write)
         labelled = commit['labelled']
         logger.info(
             'round %d: %s %.4g with %d units, %.3g %% of the pool, %.1f h; trained %.1f s',
@@ -136,6 +143,9 @@ class Learner:
 
     def ask(self, round_number: int, query: Query, started: float) -> None:
         """Puts the query to the oracle and records its answers."""
+        on_main(lambda: self._ask(round_number, query, started))
+
+    def _ask(self, round_number: int, query: Query, started: float) -> None:
         if self.store.read(round_number, 'round') is not None:
             return
         begun = time.perf_counter()
@@ -184,16 +194,20 @@ class Learner:
             n_classes=len(self.task.classes),
             ask_declined_again=self.oracle.ask_declined_again,
         )
-        query = acquisition.select(rows, given)
-        selected = time.perf_counter()
-        self.store.write_query(round_number, query, rows)
-        seconds = {
-            'observe': observed - begun,
-            'forward': forward,
-            'select': selected - observed,
-        }
-        self.store.commit(round_number, 'query', self._query_commit(round_number, query, seconds))
-        return query
+
+        def choose() -> None:
+            query = acquisition.select(rows, given)
+            seconds = {
+                'observe': observed - begun,
+                'forward': forward,
+                'select': time.perf_counter() - observed,
+            }
+            self.store.write_query(round_number, query, rows)
+            commit = self._query_commit(round_number, query, seconds)
+            self.store.commit(round_number, 'query', commit)
+
+        on_main(choose)
+        return self.store.query(round_number)
 
     def _query_commit(
         self, round_number: int, query: Query, seconds: dict[str, float]
@@ -213,37 +227,24 @@ class Learner:
     ) -> tuple[ElementRows, float]:
         """Rows of all samples the acquisition wants to see, and the seconds in the model."""
         self.store.phase(f'{round_number}:observe:begin')
-        samples = np.arange(len(self.task.manifest))
-        samples = acquisition.samples(samples, rng_for(self.seed, round_number, 'subset'))
+        open_samples = np.setdiff1d(np.arange(len(self.task.manifest)), ledger.whole_samples())
+        samples = acquisition.samples(open_samples, rng_for(self.seed, round_number, 'subset'))
         if 'labelled' in acquisition.observes:
             samples = np.union1d(samples, ledger.labelled_samples(round_number))
-        whole = acquisition.kind == 'image'
-        units = WholeImages(self.task.manifest) if whole else self.units
-        parts, forward = [], 0.0
-        if not acquisition.needs:
-            parts = [acquisition.observe(None, int(s), units) for s in samples]
-        else:
-            checkpoint = self.store.checkpoint(round_number)
-            predictions = iter(self.task.predict(checkpoint, samples, acquisition.needs))
-            bar = tqdm(samples, desc='observing', disable=not self.progress, leave=False)
-            for i, sample in enumerate(bar):
-                begun = time.perf_counter()
-                prediction = next(predictions)
-                forward += time.perf_counter() - begun
-                parts.append(acquisition.observe(prediction, int(sample), units))
-                if i == len(samples) // 2:
-                    self.store.phase(f'{round_number}:observe:half')
-        rows = ElementRows.concatenate(
-            [*parts, *([held] if len(held := acquisition.flush()) else [])]
+        rows, forward = observe(
+            self.task,
+            acquisition,
+            self.units,
+            samples,
+            self.store.checkpoint(round_number),
+            self.progress,
+            lambda: self.store.phase(f'{round_number}:observe:half'),
         )
-        if 'labelled' not in acquisition.observes and len(rows):
+        if 'labelled' not in acquisition.observes:
             again = self.oracle.ask_declined_again
-            left = ~ledger.asked(acquisition.kind, rows, again)
-            if not left.any():
-                raise NothingLeftError(
-                    f'Expected units left to ask, but all {len(rows)} were asked'
-                )
-            rows = rows.take(left)
+            rows = rows.take(~ledger.asked(acquisition.kind, rows, again))
+        if len(rows) == 0:
+            raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
         return rows, forward
 
     def _prices(

@@ -68,6 +68,11 @@ class Ledger:
         samples = {a.sample for a in self.in_force(round_number)}
         return np.array(sorted(samples), np.int64)
 
+    def whole_samples(self) -> np.ndarray:
+        """(S,) int64 sorted samples that people labelled as a whole."""
+        whole = {a.sample for a in self.in_force() if a.kind == 'image' and a.source != 'model'}
+        return np.array(sorted(whole), np.int64)
+
     def asked(self, kind: str, rows: ElementRows, ask_declined_again: bool = False) -> np.ndarray:
         """(N,) bool: which units were asked before (a whole image answers all its units).
 

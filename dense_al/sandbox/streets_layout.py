@@ -25,9 +25,9 @@ PERIOD = 64.0  # metres after which a street repeats, so a sequence may be of an
 TILE = 128  # side of the noise tiles, a power of two
 
 BLOCKS = ('building', 'fence', 'hedge', 'gap')
-# Share of things in strong colours, and these; without a colour of their kind, any.
-VIVID = {'person': (0.85, (0.92, 0.5, 0.1)), 'bicycle': (0.9, (0.1, 0.75, 0.8))}
 THINGS = ('car', 'person', 'bicycle', 'pole', 'sign', 'tree', 'bin')
+# Share in the usual colour of their kind, and this colour: rare classes must be learnable.
+USUAL = {'person': (0.85, (0.92, 0.5, 0.1)), 'bicycle': (0.9, (0.1, 0.75, 0.8))}
 
 
 @dataclass(frozen=True)
@@ -223,12 +223,6 @@ def _draw_things(
                 x = sign * rng.uniform(road + 0.8, max(front[side] - 0.3, road + 1.0))
             else:
                 x = sign * (road + rng.uniform(0.3, 0.8))
-            colour = rng.uniform(0.08, 0.8) + rng.normal(0, 0.1, 3)
-            share, strong = VIVID.get(kind, (0.2, None))
-            if rng.random() < share and strong is not None:
-                colour = np.asarray(strong) + rng.normal(0, 0.07, 3)
-            elif rng.random() < share:
-                colour = rng.permutation([rng.uniform(0.65, 0.95), *rng.uniform(0.03, 0.35, 2)])
             things.append(
                 Thing(
                     kind=kind,
@@ -236,8 +230,21 @@ def _draw_things(
                     z=float(z),
                     size=float(rng.uniform(1.0, 1.35)),
                     speed=speed,
-                    colour=np.clip(colour, 0.04, 0.95).astype(np.float32),
+                    colour=_draw_thing_colour(rng, kind),
                     variant=float(rng.random()),
                 )
             )
     return tuple(things)
+
+
+def _draw_thing_colour(rng: np.random.Generator, kind: str) -> np.ndarray:
+    """(3,) float32: the usual colour of a kind, else dull, now and then a strong one."""
+    share, usual = USUAL.get(kind, (0.0, (0.0, 0.0, 0.0)))
+    choice = rng.random()
+    if choice < share:
+        colour = np.asarray(usual) + rng.normal(0, 0.07, 3)
+    elif choice < share + 0.2 * (1 - share):
+        colour = rng.permutation([rng.uniform(0.65, 0.95), *rng.uniform(0.03, 0.35, 2)])
+    else:
+        colour = rng.uniform(0.08, 0.8) + rng.normal(0, 0.1, 3)
+    return np.clip(colour, 0.04, 0.95).astype(np.float32)

@@ -1,0 +1,52 @@
+"""Several processes: each observes its share of the pool, the first one decides and writes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch.distributed as dist
+
+
+def world() -> tuple[int, int]:
+    """Rank of this process and number of processes; (0, 1) without a launcher."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def share(samples: np.ndarray) -> np.ndarray:
+    """This process's contiguous share of the samples."""
+    rank, size = world()
+    return np.array_split(samples, size)[rank]
+
+
+def gather(part: Any) -> list[Any]:
+    """The parts of all processes in the order of their ranks, in every process."""
+    _, size = world()
+    if size == 1:
+        return [part]
+    parts: list[Any] = [None] * size
+    dist.all_gather_object(parts, part)
+    return parts
+
+
+def on_main(step: Callable[[], None]) -> None:
+    """Runs a step in the first process; the others wait, and raise what it raises.
+
+    Args:
+        step: Writes files; the others read them afterwards.
+    """
+    rank, size = world()
+    outcome: Sequence[Any] = [None]
+    if rank == 0:
+        try:
+            step()
+        except Exception as error:
+            if size == 1:
+                raise
+            outcome = [error]
+    if size > 1:
+        message = list(outcome)
+        dist.broadcast_object_list(message, src=0)
+        if message[0] is not None:
+            raise message[0]

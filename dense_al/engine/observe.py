@@ -1,0 +1,58 @@
+"""Observing the pool: predictions become rows, one sample at a time."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from dense_al.acquisition import Acquisition
+from dense_al.engine.distribution import gather, share, world
+from dense_al.engine.task import Task
+from dense_al.pool import Units, WholeImages
+from dense_al.structures import ElementRows
+
+
+def observe(
+    task: Task,
+    acquisition: Acquisition,
+    units: Units,
+    samples: np.ndarray,
+    checkpoint: Path,
+    progress: bool = True,
+    on_half: Callable[[], None] = lambda: None,
+) -> tuple[ElementRows, float]:
+    """Rows of the samples, in every process the rows of all processes.
+
+    Args:
+        task: Predicts.
+        acquisition: Turns predictions into rows.
+        units: The units the samples are divided into.
+        samples: (S,) int64 sorted indices into the manifest.
+        checkpoint: Weights to predict with.
+        progress: Whether to show a bar with the time left.
+        on_half: Called once, half way.
+
+    Returns:
+        The rows, and this process's seconds inside the model.
+    """
+    if acquisition.kind == 'image':
+        units = WholeImages(task.manifest)
+    mine = share(samples)
+    parts, forward = [], 0.0
+    if not acquisition.needs:
+        parts = [acquisition.observe(None, int(s), units) for s in mine]
+    else:
+        predictions = iter(task.predict(checkpoint, mine, acquisition.needs))
+        hidden = not progress or world()[0] > 0
+        for i, sample in enumerate(tqdm(mine, desc='observing', disable=hidden, leave=False)):
+            begun = time.perf_counter()
+            prediction = next(predictions)
+            forward += time.perf_counter() - begun
+            parts.append(acquisition.observe(prediction, int(sample), units))
+            if i == len(mine) // 2:
+                on_half()
+    parts.append(acquisition.flush())
+    everyone = [p for part in gather([p for p in parts if len(p)]) for p in part]
+    return ElementRows.concatenate(everyone), forward
