@@ -101,7 +101,7 @@ def build(args: argparse.Namespace) -> Learner:
         units.prepare(workers=0 if len(task.manifest) < 500 else None)
         store.phase('config')
         cfg.dump(str(work_dir / 'config.py'))
-        record_environment(store, args, cfg)
+        record_environment(store, args, cfg, task.classes, units.maps.key)
     return Learner(
         task=task,
         units=units,
@@ -139,7 +139,9 @@ def _initial(cfg: Config, rounds: Rounds, manifest: Manifest) -> Acquisition | n
     return initial
 
 
-def record_environment(store: RunStore, args: argparse.Namespace, cfg: Config) -> None:
+def record_environment(
+    store: RunStore, args: argparse.Namespace, cfg: Config, classes: list[str], units_key: str
+) -> None:
     """Writes what a bit-identical resume depends on, or checks it against what was written.
 
     Raises:
@@ -152,6 +154,8 @@ def record_environment(store: RunStore, args: argparse.Namespace, cfg: Config) -
         'seed': args.seed,
         'regions': cfg['acquisition'].get('unit'),
         'cache_dir': str((store.work_dir.parent / 'regions').resolve()),
+        'units_key': units_key,
+        'classes': classes,
         'device': 'cuda' if torch.cuda.is_available() else 'cpu',
         'threads': torch.get_num_threads(),
         'workers': cfg['train_dataloader'].get('num_workers', 0),
@@ -160,7 +164,16 @@ def record_environment(store: RunStore, args: argparse.Namespace, cfg: Config) -
     }
     if path.exists() and not args.allow_other_environment:
         before = json.loads(path.read_text(encoding='utf-8'))
-        for key in ('seed', 'regions', 'device', 'threads', 'workers', 'batch_size', 'versions'):
+        for key in (
+            'seed',
+            'regions',
+            'units_key',
+            'device',
+            'threads',
+            'workers',
+            'batch_size',
+            'versions',
+        ):
             if before.get(key) != now[key]:
                 raise ConfigError(
                     f'Expected `{key}` {before.get(key)!r} as when the run began, but got '

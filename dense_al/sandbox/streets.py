@@ -5,6 +5,7 @@ how often classes occur; a part of them is at night. Files lie as in Cityscapes.
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from dense_al.sandbox.streets_files import write_world
-from dense_al.sandbox.streets_layout import IGNORE, STREETS_CLASSES, draw_layout
+from dense_al.sandbox.streets_layout import IGNORE, STREETS_CLASSES, Layout, draw_layout
 from dense_al.sandbox.streets_light import draw_light, expose, paint_hood, sky_at_night
 from dense_al.sandbox.streets_surfaces import Camera, Canvas, paint_surfaces
 from dense_al.sandbox.streets_things import paint_things
@@ -124,8 +125,8 @@ def render_scene(spec: StreetsSpec, split: str, index: int) -> tuple[np.ndarray,
     sequence, frame = _position(spec, split, index)
     target = split != 'source'
     street = [spec.seed, STREETS_SPLITS.index(split), sequence]
-    layout_rng, light_rng = (np.random.default_rng([*street, k]) for k in (0, 1))
-    layout = draw_layout(layout_rng, target)
+    layout = _layout(spec.seed, split, sequence)
+    light_rng = np.random.default_rng([*street, 1])
     light = draw_light(light_rng, target, target and _is_night(spec, split, sequence))
     camera = Camera(
         focal=0.65 * spec.width,
@@ -144,6 +145,13 @@ def render_scene(spec: StreetsSpec, split: str, index: int) -> tuple[np.ndarray,
     sky_at_night(canvas, light, layout)
     noise_rng = np.random.default_rng([*street, 2, frame])
     return expose(canvas, layout, camera, light, frame, noise_rng), canvas.label
+
+
+@functools.lru_cache(maxsize=4)
+def _layout(seed: int, split: str, sequence: int) -> Layout:
+    """The street of a sequence, kept for its next frame."""
+    rng = np.random.default_rng([seed, STREETS_SPLITS.index(split), sequence, 0])
+    return draw_layout(rng, split != 'source')
 
 
 def _position(spec: StreetsSpec, split: str, index: int) -> tuple[int, int]:

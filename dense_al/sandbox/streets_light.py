@@ -130,9 +130,11 @@ def _record(image: np.ndarray, light: Light, rng: np.random.Generator) -> np.nda
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     cols = np.linspace(-1, 1, width, dtype=np.float32)[None]
     image = image * (1 - 0.5 * light.vignette * (rows**2 + cols**2))[..., None]
-    image = np.clip(image, 0, 1) ** light.gamma
+    image = np.clip(image, 0, 1)
+    if light.gamma != 1:
+        image = image**light.gamma
     noise = rng.standard_normal(image.shape, dtype=np.float32)
-    image = image + noise * light.noise * (0.6 + 0.8 * np.sqrt(np.clip(image, 0, 1)))
+    image = image + noise * light.noise * (0.6 + 0.8 * np.sqrt(image))
     return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 

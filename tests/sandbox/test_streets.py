@@ -23,7 +23,9 @@ from dense_al.sandbox import (
 )
 
 DEFAULT = StreetsSpec()
-SMALL = StreetsSpec(seed=3, height=48, width=96, n_train=5, n_val=2, n_source=2)
+SMALL = StreetsSpec(
+    seed=3, height=48, width=96, n_train=5, n_val=2, n_source=2, frames_per_sequence=4
+)
 TOOL = Path(__file__).parents[2] / 'tools' / 'make_sandbox.py'
 
 

@@ -1,0 +1,29 @@
+"""Exports what is labelled so far: `al_export.py WORK_DIR --format png --out FOLDER`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dense_al.engine.export import FORMATS, export_png
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parses the command line and writes the files; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('work_dir', type=Path, metavar='WORK_DIR')
+    parser.add_argument('--format', choices=FORMATS, default='png')
+    parser.add_argument('--out', type=Path, help='default: export in WORK_DIR')
+    parser.add_argument('--copy-images', action='store_true', help='instead of links')
+    args = parser.parse_args(argv)
+    out = args.out or args.work_dir / 'export'
+    try:
+        count = export_png(args.work_dir, out, args.copy_images)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(f'{count} samples in {out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
