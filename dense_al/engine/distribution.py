@@ -1,10 +1,35 @@
 """Several processes: each observes its share of the pool, the first one decides and writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 import torch.distributed as dist
+
+
+@contextmanager
+def processes(launcher: str) -> Iterator[None]:
+    """Connects the processes that a launcher started, and disconnects them at the end.
+
+    Args:
+        launcher: `none`, `pytorch` (torchrun) or `slurm`, as mmengine names them.
+    """
+    if launcher == 'none':
+        yield
+        return
+    if launcher == 'pytorch' and not torch.cuda.is_available():
+        dist.init_process_group('gloo')  # mmengine's own call needs a GPU
+    else:
+        from mmengine.dist import init_dist
+
+        init_dist(launcher, backend='nccl' if torch.cuda.is_available() else 'gloo')
+    try:
+        yield
+        dist.barrier()  # a process that ends while another still talks to it aborts
+    finally:
+        dist.destroy_process_group()
 
 
 def world() -> tuple[int, int]:

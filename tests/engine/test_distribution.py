@@ -1,60 +1,54 @@
 """Two processes ask what one process asks."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-CODE = """
+START = """
 import sys
 sys.path.insert(0, {folder!r})
-import torch.distributed as dist
-if {world} > 1:
-    dist.init_process_group('gloo')
-from test_learner import learner
-learner(sys.argv[1], score={score!r}).run()
+from dense_al.engine.distribution import on_main, processes, share
+with processes('pytorch' if {world} > 1 else 'none'):
 """
+RUN = """
+    from test_learner import learner
+    learner({work_dir!r}, score={score!r}).run()
+"""
+FAIL = """
+    def fail(): raise ValueError('stop')
+    try: on_main(fail)
+    except ValueError: sys.exit(9)
+"""
+
+
+def launch(code, world, **values):
+    """Exit codes of the processes."""
+    folder = str(Path(__file__).parent)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
+    command = [sys.executable, '-c', (START + code).format(folder=folder, world=world, **values)]
+    running = [
+        subprocess.Popen(command, env={**env, 'RANK': str(rank), 'WORLD_SIZE': str(world)})
+        for rank in range(world)
+    ]
+    return [process.wait(timeout=120) for process in running]
 
 
 @pytest.mark.parametrize('score', ['Entropy', 'Random'])
 def test_two_processes_give_the_same_run(tmp_path, score):
     from test_learner import record
 
-    folder = str(Path(__file__).parent)
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1'}
     for world in (1, 2):
-        code = CODE.format(folder=folder, world=world, score=score)
-        processes = [
-            subprocess.Popen(
-                [sys.executable, '-c', code, str(tmp_path / f'{world}')],
-                env={**env, 'RANK': str(r), 'WORLD_SIZE': str(world), 'MASTER_PORT': '29631'},
-            )
-            for r in range(world)
-        ]
-        assert [p.wait(timeout=120) for p in processes] == [0] * world
-    one, two = record(tmp_path / '1'), record(tmp_path / '2')
-    assert one == two
+        work_dir = str(tmp_path / f'{world}')
+        assert launch(RUN, world, work_dir=work_dir, score=score) == [0] * world
+    assert record(tmp_path / '1') == record(tmp_path / '2')
 
 
-def test_a_failure_of_the_first_process_ends_all(tmp_path):
-    folder = str(Path(__file__).parent)
-    code = CODE.format(folder=folder, world=2, score='Entropy').replace(
-        '.run()', '.run() if False else None\n'
-    )
-    code += (
-        'from dense_al.engine.distribution import on_main\n'
-        'def fail(): raise ValueError("stop")\n'
-        'try: on_main(fail)\n'
-        'except ValueError: raise SystemExit(9)\n'
-    )
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1', 'WORLD_SIZE': '2'}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, '-c', code, str(tmp_path)],
-            env={**env, 'RANK': str(r), 'MASTER_PORT': '29632'},
-        )
-        for r in range(2)
-    ]
-    assert [p.wait(timeout=120) for p in processes] == [9, 9]
+def test_a_failure_of_the_first_process_ends_all():
+    assert launch(FAIL, 2) == [9, 9]
