@@ -3,8 +3,9 @@
 import copy
 import gc
 import os
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,27 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.evaluator import BaseMetric
-from mmengine.hooks import Hook
-from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.visualization import Visualizer
-from mmseg.registry import DATASETS, METRICS, MODELS
+from mmseg.registry import DATASETS, MODELS
 from torch.utils.data import DataLoader
 
-from dense_al.adapters import mmseg_config as surgery
+from dense_al.adapters import (
+    mmseg_config as surgery,
+)
+from dense_al.adapters import (
+    mmseg_metric,  # noqa: F401 registers the metric
+)
+from dense_al.adapters.runner import (
+    CurvePoint,
+    labelled_totals,
+    round_config,
+    run_folder,
+    run_round,
+    runner_arguments,
+)
+from dense_al.adapters.tracker import begin_round, curve_visualizer
 from dense_al.datasets.segmentation import (
     PoolSegDataset,
     image_size,
@@ -30,6 +42,7 @@ from dense_al.datasets.segmentation import (
 )
 from dense_al.engine.task import Rounds, TrainJob, TrainResult
 from dense_al.pool import AnswerStore
+from dense_al.progress import bar
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, Manifest, SegPrediction
 
@@ -46,7 +59,9 @@ class MMSegTask:
     def __init__(self, cfg: Config, rounds: Rounds, partial: bool = True) -> None:
         init_default_scope(cfg.get('default_scope', 'mmseg'))
         surgery.check_model(cfg['model'], partial)
+        surgery.check_metric(cfg['val_evaluator'], rounds.metric)
         self._cfg, self._rounds = cfg, rounds
+        self._curve: Visualizer | None = None
         pool = surgery.pool_dataset(cfg)
         self._pipeline = pool.get('pipeline', [])
         self._dataset = DATASETS.build({**pool, 'pipeline': []})
@@ -98,34 +113,41 @@ class MMSegTask:
             )
         return label
 
+    def check_labels(self) -> None:
+        """Reads every label file of the pool once, before anything is trained.
+
+        Raises:
+            ConfigError: Some are missing or wrong: how many, and what is wrong with the first.
+        """
+
+        def problem(sample: int) -> str:
+            try:
+                self.read_label(sample)
+            except (OSError, ValueError) as error:
+                return str(error)
+            return ''
+
+        with ThreadPoolExecutor() as threads:
+            samples = range(len(self.manifest))
+            found = bar(threads.map(problem, samples), 'labels', len(samples))
+            problems = [text for text in found if text]
+        if problems:
+            raise ConfigError(f'{len(problems)} of {len(samples)} labels are wrong: {problems[0]}')
+
     def train(self, job: TrainJob) -> TrainResult:
         """Trains on the answers and evaluates on the validation set."""
-        return self._run(self._runner(job), job, 'train')
+        return self._run(job, 'train')
 
     def evaluate(self, job: TrainJob) -> TrainResult:
         """Evaluates `job.load_from` on the validation set; no training."""
-        return self._run(self._runner(job), job, 'val')
+        return self._run(job, 'val')
 
-    def _run(self, runner: Runner, job: TrainJob, what: str) -> TrainResult:
-        times = _Times()
-        runner.register_hook(times)
-        try:
-            begun = time.perf_counter()
-            getattr(runner, what)()
-            total = time.perf_counter() - begun
-            _save(runner, job.checkpoint)
-        finally:
-            _release(runner.experiment_name)
-        metrics = dict(times.metrics)
-        per_class = {c: float(metrics.pop(f'class/{c}', float('nan'))) for c in self.classes}
+    def _run(self, job: TrainJob, what: str) -> TrainResult:
+        runner, inexact = self._runner(job, what)
+        result = run_round(runner, job, what, self.classes)
         del runner
         gc.collect()
-        return TrainResult(
-            metrics={k: float(v) for k, v in metrics.items()},
-            per_class=per_class,
-            train_seconds=total - times.evaluate_seconds,
-            evaluate_seconds=times.evaluate_seconds,
-        )
+        return replace(result, exact=not inexact)
 
     @torch.no_grad()
     def predict(
@@ -152,55 +174,52 @@ class MMSegTask:
                     features=captured[0][i].float() if captured else None,
                 )
 
-    def _runner(self, job: TrainJob) -> Runner:
-        """The Runner of one round."""
+    def _runner(self, job: TrainJob, what: str) -> tuple[Runner, bool]:
+        """The Runner of one round, and whether it goes on in the middle of it."""
         cfg = copy.deepcopy(self._cfg)
-        answers = AnswerStore(job.ledger.in_force(job.round_number), self.manifest, job.units)
-        samples = answers.samples
-        if not samples:
-            raise ConfigError('Expected at least one labelled sample to train on, but got none')
-        loader = copy.deepcopy(cfg['train_dataloader'])
-        loader.pop('batch_sampler', None)
-        batch = int(loader.get('batch_size', 1))
-        surgery.set_length(
+        loader = self._train_loader(job)
+        length = surgery.set_length(
             cfg,
             self._rounds.iterations,
             self._rounds.epochs,
-            per_epoch=-(-len(samples) // batch),
-            old_per_epoch=-(-len(self.manifest) // batch),
+            per_epoch=-(-len(loader['dataset']) // int(loader.get('batch_size', 1))),
+            old_per_epoch=-(-len(self.manifest) // int(loader.get('batch_size', 1))),
         )
         surgery.partial_losses(cfg['model'])
-        if not cfg.get('launcher', 'none') != 'none':
+        if cfg.get('launcher', 'none') == 'none':
             surgery.local_norms(cfg['model'])
+        evaluator = cfg.get('val_evaluator')
+        evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+        cfg['val_evaluator'] = [*evaluators, {'type': 'PerClassIoU'}]
+        interval = self._rounds.checkpoint_interval if what == 'train' else None
+        inexact = round_config(cfg, job, interval)
+        if self._curve is None:
+            self._curve = curve_visualizer(cfg.get('visualizer') or {}, run_folder(job))
+        begin_round(self._curve, job.round_number * length)
+        torch.manual_seed(job.seed)
+        arguments = {**runner_arguments(cfg), 'visualizer': self._curve}
+        runner = Runner(
+            train_dataloader=Runner.build_dataloader(loader, seed=job.seed), **arguments
+        )
+        runner.register_hook(CurvePoint(labelled_totals(job)))
+        return runner, inexact
+
+    def _train_loader(self, job: TrainJob) -> dict[str, Any]:
+        """The training data of a round: answered samples with their answers alone."""
+        answers = AnswerStore(job.ledger.in_force(job.round_number), self.manifest, job.units)
+        if not answers.samples:
+            raise ConfigError('Expected at least one labelled sample to train on, but got none')
+        loader: dict[str, Any] = copy.deepcopy(self._cfg['train_dataloader'])
+        loader.pop('batch_sampler', None)
         loader['sampler'] = {'type': 'InfiniteSampler', 'shuffle': True}
         loader['dataset'] = PoolSegDataset(
             self._records,
-            samples,
+            answers.samples,
             answers,
             self._metainfo,
             with_answered_crops(without_annotations(self._pipeline)),
         )
-        evaluator = cfg.get('val_evaluator')
-        evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
-        cfg['val_evaluator'] = [*evaluators, {'type': 'PerClassIoU'}]
-        for key in ('test_dataloader', 'test_evaluator', 'test_cfg', 'train_dataloader'):
-            cfg.pop(key, None)
-        hooks = dict(cfg.get('default_hooks') or {})
-        hooks['checkpoint'] = None
-        cfg['default_hooks'] = hooks
-        cfg['work_dir'] = str(job.folder)
-        cfg['experiment_name'] = f'{Path(job.folder).parents[2].name}_{job.round_number:03d}'
-        cfg['resume'] = False
-        if cfg.get('visualizer'):
-            # A Visualizer is found again by its name: each round needs its own.
-            cfg['visualizer'] = {**cfg['visualizer'], 'name': cfg['experiment_name']}
-        if job.load_from is not None:
-            cfg['load_from'] = str(job.load_from)
-        randomness = dict(cfg.get('randomness') or {})
-        cfg['randomness'] = {**randomness, 'seed': job.seed}
-        torch.manual_seed(job.seed)
-        train_loader = Runner.build_dataloader(loader, seed=job.seed)
-        return Runner(train_dataloader=train_loader, **_arguments(cfg))
+        return loader
 
     def _model(self, checkpoint: Path) -> torch.nn.Module:
         """The model with the weights of a checkpoint, ready to predict."""
@@ -227,83 +246,6 @@ class MMSegTask:
             num_workers=int(stock.get('num_workers', 0)),
             collate_fn=pseudo_collate,
         )
-
-
-@METRICS.register_module()
-class PerClassIoU(BaseMetric):
-    """Intersection over union of each class, in percent; NaN for a class that never occurs."""
-
-    default_prefix = 'class'
-
-    def process(self, data_batch: Any, data_samples: Any) -> None:
-        """Adds the confusion of one batch."""
-        n = len(self.dataset_meta['classes'])
-        for sample in data_samples:
-            predicted = sample['pred_sem_seg']['data'].squeeze().cpu().numpy().ravel()
-            truth = sample['gt_sem_seg']['data'].squeeze().cpu().numpy().ravel()
-            known = truth != IGNORE
-            joint = truth[known].astype(np.int64) * n + predicted[known].astype(np.int64)
-            self.results.append(np.bincount(joint, minlength=n * n).reshape(n, n))
-
-    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Class name -> IoU in percent."""
-        confusion = np.sum(results, axis=0)
-        hit = confusion.diagonal()
-        union = confusion.sum(0) + confusion.sum(1) - hit
-        iou = np.where(union > 0, 100 * hit / np.maximum(union, 1), np.nan)
-        return {str(c): float(v) for c, v in zip(self.dataset_meta['classes'], iou)}
-
-
-class _Times(Hook):
-    """Keeps the last evaluation's metrics and how long it took."""
-
-    def __init__(self) -> None:
-        self.metrics: dict[str, float] = {}
-        self.evaluate_seconds = 0.0
-        self._begun = 0.0
-
-    def before_val(self, runner: Any) -> None:
-        self._begun = time.perf_counter()
-
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        self.metrics = dict(metrics or {})
-        self.evaluate_seconds += time.perf_counter() - self._begun
-
-
-def _arguments(cfg: Config) -> dict[str, Any]:
-    """The Runner's arguments in a config."""
-    names = (
-        'model work_dir val_dataloader train_cfg val_cfg auto_scale_lr optim_wrapper '
-        'param_scheduler val_evaluator default_hooks custom_hooks data_preprocessor load_from '
-        'resume launcher env_cfg log_processor log_level visualizer default_scope randomness '
-        'experiment_name'
-    ).split()
-    given = {name: cfg[name] for name in names if cfg.get(name) is not None}
-    given.setdefault('env_cfg', {'dist_cfg': {'backend': 'gloo'}})
-    return {**given, 'cfg': cfg}
-
-
-def _save(runner: Runner, path: Path) -> None:
-    """Writes the weights alone, whole or not at all."""
-    folder = path.parent
-    name = '.checkpoint.pth.tmp'
-    runner.save_checkpoint(
-        str(folder), name, file_client_args=None, save_optimizer=False, save_param_scheduler=False
-    )
-    if (folder / name).exists():
-        os.replace(folder / name, path)
-
-
-def _release(name: str) -> None:
-    """Takes a Runner's entries out of mmengine's global tables and closes its log files."""
-    for manager in (MessageHub, Visualizer, MMLogger):
-        table = manager._instance_dict
-        for key in [k for k in table if str(k).startswith(name) or str(k).endswith(name)]:
-            instance = table.pop(key)
-            for handler in getattr(instance, 'handlers', []):
-                handler.close()
-            if isinstance(instance, Visualizer):
-                instance.close()
 
 
 def _names(paths: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dense_al.registry import ConfigError
+from dense_al.registry import ConfigError, nearest
 
 # These turn unlabelled pixels into negatives or need whole label maps.
 REFUSED = {
@@ -66,7 +66,9 @@ def partial_losses(model: Any) -> None:
     """Makes every cross entropy average over labelled pixels only (in place)."""
     for node in dicts(model):
         if node.get('type') in ('CrossEntropyLoss', 'mmseg.CrossEntropyLoss'):
-            node['avg_non_ignore'] = True
+            # With class weights mmseg averages over labelled pixels anyway, and fails if asked to.
+            weighted = node.get('class_weight') is not None and not node.get('use_sigmoid')
+            node['avg_non_ignore'] = not weighted
 
 
 def local_norms(model: Any) -> None:
@@ -134,3 +136,29 @@ def _scale(scheduler: dict[str, Any], factor: float) -> None:
         scheduler['begin'] = change(scheduler['begin'])
     if scheduler.get('milestones'):
         scheduler['milestones'] = [change(m) for m in scheduler['milestones']]
+
+
+# What mmseg's IoUMetric reports for each of its `iou_metrics`.
+REPORTED = {
+    'mIoU': ('mIoU', 'mAcc'),
+    'mDice': ('mDice', 'mAcc'),
+    'mFscore': ('mFscore', 'mPrecision', 'mRecall'),
+}
+
+
+def check_metric(evaluator: Any, metric: str) -> None:
+    """Refuses a metric that the evaluator will not report, where that is known beforehand.
+
+    Args:
+        evaluator: `val_evaluator` of the config.
+        metric: `rounds.metric`.
+    """
+    listed = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    if not listed or any(e.get('type') != 'IoUMetric' or e.get('prefix') for e in listed):
+        return
+    names = ['aAcc']
+    for node in listed:
+        for kind in node.get('iou_metrics', ['mIoU']):
+            names += REPORTED.get(kind, ())
+    if metric not in names:
+        raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')

@@ -76,8 +76,10 @@ class Learner:
         ledger = self.store.ledger(before=round_number)
         self.train(round_number, ledger)
         if round_number == self.rounds.count - 1 or stop_after == (round_number, 'train'):
+            self._report(round_number)
             return
         query = self.select(round_number, ledger)
+        self._report(round_number)  # before people are asked, which may take days
         self.ask(round_number, query, started)
 
     def label_initially(self) -> None:
@@ -125,16 +127,24 @@ class Learner:
             commit = self._train_commit(round_number, ledger, result)
             write = partial(self.store.commit, round_number, 'train', commit)
             on_main(write)
-        labelled = commit['labelled']
+
+    def _report(self, round_number: int) -> None:
+        """One line about a round: what it reached, what that cost, and where the time went."""
+        train = self.store.read(round_number, 'train') or {}
+        query = self.store.read(round_number, 'query') or {}
+        labelled = train['labelled']
+        steps = {**train['seconds'], **query.get('seconds', {})}
+        times = ', '.join(f'{k} {v:.1f} s' for k, v in steps.items() if k != 'forward')
         logger.info(
-            'round %d: %s %.4g with %d units, %.3g %% of the pool, %.1f h; trained %.1f s',
+            'round %d  %s %.2f  labelled %.2f %% (%d units, %.1f h, %.0f clicks)  %s',
             round_number,
-            commit['metric'],
-            commit['value'],
-            labelled['units'],
+            train['metric'],
+            train['value'],
             100 * labelled['fraction'],
+            labelled['units'],
             labelled['seconds'] / 3600,
-            commit['seconds']['train'],
+            labelled['clicks'],
+            times,
         )
 
     def select(self, round_number: int, ledger: Ledger) -> Query:

@@ -1,31 +1,33 @@
 """The command line of `tools/al_train.py`: from arguments to a running loop."""
 
 import argparse
-import json
 import logging
 import os
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
-from dataclasses import replace
-from importlib.metadata import version
+from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config, DictAction
 
 from dense_al import ops
 from dense_al.acquisition import Acquisition
-from dense_al.config import DICTS, apply_sandbox, load_config, write_sandbox_world
+from dense_al.config import apply_sandbox, load_config, write_sandbox_world
+from dense_al.engine.distribution import on_main, processes
+from dense_al.engine.environment import environment, record, share_start
 from dense_al.engine.initial import named_samples
 from dense_al.engine.learner import Learner
-from dense_al.engine.store import RunLockedError, RunStore, write_json
+from dense_al.engine.plan import plan
+from dense_al.engine.store import RunLockedError, RunStore
 from dense_al.engine.task import Rounds
 from dense_al.oracles import Oracle, WaitingForAnswers
-from dense_al.regions import build_regions
+from dense_al.regions import SampleRegions, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
 from dense_al.structures import Budget, Manifest
 
@@ -45,29 +47,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = _parse(arguments)
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if int(os.environ.get('RANK', 0)) == 0 else logging.ERROR)
+    warnings.filterwarnings('ignore', 'Default ``avg_non_ignore`` is False')  # set where it matters
     signal.signal(signal.SIGTERM, _interrupt)
-    resume = (
-        f'python tools/al_train.py {shlex.quote(args.config)} --work-dir {args.work_dir} --resume'
-    )
     try:
-        learner = build(args)
-        if args.dry_run:
-            print(plan(learner))
-            return 0
-        learner.run()
+        with processes(args.launcher):
+            learner = build(args)
+            if args.dry_run:
+                print(plan(learner))
+                return 0
+            plan(learner, exact=True)
+            learner.run(stop_after=(0, 'train') if args.stop_at_start else None)
     except (ConfigError, RunLockedError, FileNotFoundError, ValueError) as error:
         if os.environ.get('DENSE_AL_TRACEBACK'):
             raise
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        logger.error('%s: %s', type(error).__name__, error)
         return MISTAKE
     except WaitingForAnswers as waiting:
-        print(f'{waiting}\nWhen they are there, go on with: {resume}', file=sys.stderr)
+        logger.error('%s\nWhen they are there, go on with: %s', waiting, _resume_command(args))
         return WAITING
     except KeyboardInterrupt:
-        print(f'\nInterrupted; nothing is lost. Go on with: {resume}', file=sys.stderr)
+        logger.error('\nInterrupted; nothing is lost. Go on with: %s', _resume_command(args))
         return INTERRUPTED
     return 0
+
+
+def _resume_command(args: argparse.Namespace) -> str:
+    """The command line that goes on with this run."""
+    given = ['python', 'tools/al_train.py', args.config, '--work-dir', str(args.work_dir)]
+    given += ['--seed', str(args.seed)] if args.seed else []
+    given += ['--sandbox'] if args.sandbox else []
+    given += ['--launcher', args.launcher] if args.launcher != 'none' else []
+    options = args.options_as_given
+    return shlex.join([*given, *(['--cfg-options', *options] if options else []), '--resume'])
 
 
 def build(args: argparse.Namespace) -> Learner:
@@ -88,35 +100,58 @@ def build(args: argparse.Namespace) -> Learner:
     rounds = _plain(Rounds, cfg['rounds'], 'rounds')
     budget = _plain(Budget, cfg['budget'], 'budget')
     given = rounds.initial or {}
+    first = given.get('budget')
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
-    write_sandbox_world(cfg)
+    on_main(lambda: write_sandbox_world(cfg))
     from dense_al.adapters.mmseg import MMSegTask
 
     task = MMSegTask(cfg, rounds, partial=acquisition.kind != 'image')
     initial = _initial(cfg, rounds, task.manifest)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
-    if not args.dry_run:
-        store.lock()
-        units.prepare(workers=0 if len(task.manifest) < 500 else None)
-        store.phase('config')
-        cfg.dump(str(work_dir / 'config.py'))
-        record_environment(store, args, cfg, task.classes, units.maps.key)
-    return Learner(
+    learner = Learner(
         task=task,
         units=units,
         acquisition=acquisition,
         initial=initial,
         oracle=oracle,
         budget=budget,
-        initial_budget=_plain(Budget, given['budget'], 'rounds.initial.budget')
-        if 'budget' in given
-        else replace(budget),
+        initial_budget=_plain(Budget, first, 'rounds.initial.budget') if first else budget,
         rounds=rounds,
         store=store,
         seed=args.seed,
-        describe=_description(cfg),
+        describe=_plain_data(cfg['acquisition']),
     )
+    if not args.dry_run:
+        on_main(lambda: _begin(args, cfg, units, learner))
+    return learner
+
+
+def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner: Learner) -> None:
+    """Locks the folder, prepares the units, records what the run is begun with."""
+    store, task = learner.store, learner.task
+    store.lock()
+    if learner.oracle.reads_labels and not (store.work_dir / 'environment.json').exists():
+        task.check_labels()
+    units.prepare(workers=0 if len(task.manifest) < 500 else None)
+    given = cfg['rounds'].get('initial') or {'acquisition': _random(cfg)}
+    start = [_plain_data(given), asdict(learner.initial_budget)]
+    now = environment(args, cfg, task, units.maps.key, start)
+    store.phase('config')
+    cfg.dump(str(store.work_dir / 'config.py'))
+    record(store, now, args.allow_other_environment)
+    if args.start_from is not None and share_start(store, args.start_from, now['start_key']):
+        logger.info('initial labels and round 0 are those of %s', args.start_from)
+
+
+def _random(cfg: Config) -> dict[str, Any]:
+    """The initial acquisition where none is given."""
+    return {'type': 'Composed', 'unit': cfg['acquisition'].get('unit'), 'score': 'Random'}
+
+
+def _plain_data(node: Any) -> Any:
+    """Config dicts as plain dicts."""
+    return node.to_dict() if hasattr(node, 'to_dict') else node
 
 
 def _initial(cfg: Config, rounds: Rounds, manifest: Manifest) -> Acquisition | np.ndarray:
@@ -124,9 +159,8 @@ def _initial(cfg: Config, rounds: Rounds, manifest: Manifest) -> Acquisition | n
     given = rounds.initial or {}
     if 'labelled' in given:
         return named_samples(given['labelled'], manifest)
-    random = {'type': 'Composed', 'unit': cfg['acquisition'].get('unit'), 'score': 'Random'}
     field = 'rounds.initial.acquisition'
-    initial: Acquisition = ACQUISITIONS.build(given.get('acquisition', random), field)
+    initial: Acquisition = ACQUISITIONS.build(given.get('acquisition', _random(cfg)), field)
     if initial.needs:
         raise ConfigError(
             f'Expected `{field}` to need no model, but it needs {sorted(initial.needs)}'
@@ -137,73 +171,6 @@ def _initial(cfg: Config, rounds: Rounds, manifest: Manifest) -> Acquisition | n
             f'but got {initial.unit}'
         )
     return initial
-
-
-def record_environment(
-    store: RunStore, args: argparse.Namespace, cfg: Config, classes: list[str], units_key: str
-) -> None:
-    """Writes what a bit-identical resume depends on, or checks it against what was written.
-
-    Raises:
-        ConfigError: The run was begun with something else.
-    """
-    path = store.work_dir / 'environment.json'
-    now = {
-        'name': store.work_dir.name,
-        'method': Path(args.config).stem,
-        'seed': args.seed,
-        'regions': cfg['acquisition'].get('unit'),
-        'cache_dir': str((store.work_dir.parent / 'regions').resolve()),
-        'units_key': units_key,
-        'classes': classes,
-        'device': 'cuda' if torch.cuda.is_available() else 'cpu',
-        'threads': torch.get_num_threads(),
-        'workers': cfg['train_dataloader'].get('num_workers', 0),
-        'batch_size': cfg['train_dataloader'].get('batch_size', 1),
-        'versions': {p: version(p) for p in ('torch', 'numpy', 'onedl-mmengine')},
-    }
-    if path.exists() and not args.allow_other_environment:
-        before = json.loads(path.read_text(encoding='utf-8'))
-        for key in (
-            'seed',
-            'regions',
-            'units_key',
-            'device',
-            'threads',
-            'workers',
-            'batch_size',
-            'versions',
-        ):
-            if before.get(key) != now[key]:
-                raise ConfigError(
-                    f'Expected `{key}` {before.get(key)!r} as when the run began, but got '
-                    f'{now[key]!r}; --allow-other-environment goes on all the same'
-                )
-    write_json(path, now)
-
-
-def plan(learner: Learner) -> str:
-    """What a run would do, as text."""
-    manifest, rounds = learner.task.manifest, learner.rounds
-    pixels = int(manifest.areas.sum())
-    asked = learner.budget.amount(pixels) * (rounds.count - 1) + learner.initial_budget.amount(
-        pixels
-    )
-    unit = 'pixels' if learner.budget.unit == 'percent' else learner.budget.unit
-    return '\n'.join(
-        [
-            f'samples   {len(manifest)} ({pixels:,} pixels), {len(learner.task.classes)} classes',
-            f'units     {learner.acquisition.kind}, {learner.acquisition.unit}',
-            f'budget    {learner.budget.per_round:g} {learner.budget.unit} per round',
-            f'rounds    {rounds.count}, {asked:,.0f} {unit} in all',
-            f'needs     {", ".join(sorted(learner.acquisition.needs)) or "no model"}',
-        ]
-    )
-
-
-def _description(cfg: Config) -> Any:
-    """The four dicts as plain data."""
-    return {key: cfg[key].to_dict() for key in DICTS}['acquisition']
 
 
 def _plain(cls: Any, cfg: Any, field: str) -> Any:
@@ -229,7 +196,21 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
     parser.add_argument('--allow-other-environment', action='store_true')
+    parser.add_argument(
+        '--start-from', type=Path, metavar='RUN', help='share its initial labels and round 0'
+    )
+    parser.add_argument('--stop-at-start', action='store_true', help='end when round 0 is trained')
     parser.add_argument('--dry-run', action='store_true', help='check and print the plan')
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     args = parser.parse_args(arguments)
+    args.options_as_given = _values_after('--cfg-options', arguments)
     args.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
     return args
+
+
+def _values_after(option: str, arguments: Sequence[str]) -> list[str]:
+    """What follows an option, up to the next one."""
+    if option not in arguments:
+        return []
+    rest = list(arguments)[list(arguments).index(option) + 1 :]
+    return list(takewhile(lambda a: not a.startswith('--'), rest))

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dense_al.acquisition import Acquisition
 from dense_al.engine.distribution import gather, share, world
 from dense_al.engine.task import Task
 from dense_al.pool import Units, WholeImages
+from dense_al.progress import bar
 from dense_al.structures import ElementRows
 
 
@@ -45,8 +45,8 @@ def observe(
         parts = [acquisition.observe(None, int(s), units) for s in mine]
     else:
         predictions = iter(task.predict(checkpoint, mine, acquisition.needs))
-        hidden = not progress or world()[0] > 0
-        for i, sample in enumerate(tqdm(mine, desc='observing', disable=hidden, leave=False)):
+        show = progress and world()[0] == 0
+        for i, sample in enumerate(bar(mine, 'observing', len(mine), show)):
             begun = time.perf_counter()
             prediction = next(predictions)
             forward += time.perf_counter() - begun

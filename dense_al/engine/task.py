@@ -26,6 +26,10 @@ class Rounds:
         start: Weights a round starts from: `scratch` (as the base config says), `previous` (the
             round before), `initial` (round 0, or the checkpoint of
             `initial`).
+        checkpoint_interval: Iterations between two checkpoints inside a round, for rounds so long
+            that a killed one should go on in the middle (which is not bit-identical: mmengine keeps
+            no state of the generators; `train.json` then says `exact: false`). None: a killed
+            training step begins again.
         metric: Name of the metric the curve shows, as the evaluator reports it.
         initial: How the initial labels come about: `acquisition` (default: random, same units) and
             `budget` (default: the round's) to draw them, or `labelled`: names of the samples that
@@ -37,11 +41,12 @@ class Rounds:
     iterations: int | None = None
     epochs: int | None = None
     start: str = 'scratch'
+    checkpoint_interval: int | None = None
     metric: str = 'mIoU'
     initial: Any = None
 
     def __post_init__(self) -> None:
-        for name in ('count', 'iterations', 'epochs'):
+        for name in ('count', 'iterations', 'epochs', 'checkpoint_interval'):
             value = getattr(self, name)
             if value is None and name != 'count':
                 continue
@@ -128,6 +133,10 @@ class Task(Protocol):
         self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str]
     ) -> Iterator[Any]:
         """Predictions for the samples, in their order, one by one."""
+        ...
+
+    def check_labels(self) -> None:
+        """Raises `ConfigError` unless every label of the pool can be read."""
         ...
 
     def read_label(self, sample: int) -> np.ndarray:

@@ -56,6 +56,7 @@ class Oracle(ABC):
     """
 
     source = ''
+    reads_labels = False  # whether it answers from the labels of the data set
 
     def __init__(
         self, prices: dict[str, Any] | None = None, ask_declined_again: bool = False

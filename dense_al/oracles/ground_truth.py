@@ -22,6 +22,7 @@ class GroundTruth(Oracle):
     """
 
     source = 'ground_truth'
+    reads_labels = True
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
+from dense_al.progress import bar
 from dense_al.regions.base import Regions, check_integer
 from dense_al.regions.grid import SizeRegions
 from dense_al.regions.images import ImageError, ImageSource, image_size, read_image
@@ -146,9 +146,7 @@ class RegionMaps:
                 tasks.append((self.regions, name, source, size, path))
         finished = run_all(_compute, tasks, workers)
         title = f'{type(self.regions).__name__} of images'
-        for task, summary in tqdm(
-            finished, title, len(tasks), unit='image', disable=not (progress and tasks)
-        ):
+        for task, summary in bar(finished, title, len(tasks), progress):
             self._summaries[task[1], task[3]] = summary
         return len(tasks)
 

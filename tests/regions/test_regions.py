@@ -308,7 +308,8 @@ def test_grid_touches_no_file(tmp_path):
     assert not (tmp_path / 'cache').exists()
 
 
-def test_prepare_in_processes_and_without(tmp_path, pictures, capfd):
+def test_prepare_in_processes_and_without(tmp_path, pictures, capfd, monkeypatch):
+    monkeypatch.setattr('dense_al.progress.LOG_EVERY', 0.0)
     regions = Superpixels(n_segments=12)
     spread = RegionMaps(regions, tmp_path / 'spread')
     assert spread.prepare(pictures, workers=2) == 4

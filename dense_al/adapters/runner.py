@@ -1,0 +1,176 @@
+"""What a round needs of mmengine's Runner, whatever the framework on top of it."""
+
+import copy
+import os
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import weights_to_cpu
+from mmengine.visualization import Visualizer
+
+from dense_al.engine.task import TrainJob, TrainResult
+
+PARTS = 'parts'  # folder of checkpoints inside a round
+
+
+class Times(Hook):
+    """Keeps the last evaluation's metrics and how long it took."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, float] = {}
+        self.evaluate_seconds = 0.0
+        self._begun = 0.0
+
+    def before_val(self, runner: Any) -> None:
+        self._begun = time.perf_counter()
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        self.metrics = dict(metrics or {})
+        self.evaluate_seconds += time.perf_counter() - self._begun
+
+
+class CurvePoint(Hook):
+    """Adds what is labelled to the tracker, beside the metric.
+
+    Args:
+        labelled: Name -> number.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, labelled: dict[str, float]) -> None:
+        self._labelled = labelled
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        runner.visualizer.add_scalars(self._labelled, step=runner.iter)
+
+
+def round_config(cfg: Any, job: TrainJob, interval: int | None) -> bool:
+    """Prepares the parts of a config that every framework's round shares (in place).
+
+    Args:
+        cfg: A copy of the user's config, already of the round's length.
+        job: The round.
+        interval: Iterations between two checkpoints inside the round; None for none.
+
+    Returns:
+        Whether training goes on in the middle, from a checkpoint inside the round.
+    """
+    for key in ('test_dataloader', 'test_evaluator', 'test_cfg', 'train_dataloader'):
+        cfg.pop(key, None)
+    parts = job.folder / PARTS
+    hooks = dict(cfg.get('default_hooks') or {})
+    hooks['checkpoint'] = None
+    if interval is not None:
+        hooks['checkpoint'] = {
+            'type': 'CheckpointHook',
+            'interval': interval,
+            'by_epoch': False,
+            'max_keep_ckpts': 1,
+            'save_last': False,
+            'out_dir': str(parts),
+        }
+    cfg['default_hooks'] = hooks
+    cfg['work_dir'] = str(job.folder)
+    cfg['experiment_name'] = f'{run_folder(job).name}_{job.round_number:03d}'
+    last = _last_part(parts) if interval is not None else None
+    cfg['resume'] = last is not None
+    if last is not None:
+        cfg['load_from'] = last
+    elif job.load_from is not None:
+        cfg['load_from'] = str(job.load_from)
+    cfg['randomness'] = {**dict(cfg.get('randomness') or {}), 'seed': job.seed}
+    return last is not None
+
+
+def run_folder(job: TrainJob) -> Path:
+    """The run's folder."""
+    return Path(job.folder).parents[2]
+
+
+def labelled_totals(job: TrainJob) -> dict[str, float]:
+    """What a round trains on, as numbers for the tracker."""
+    return {f'labelled/{k}': float(v) for k, v in asdict(job.ledger.totals()).items()}
+
+
+def _last_part(parts: Path) -> str | None:
+    """The newest checkpoint inside a round, if one was written whole."""
+    found = sorted(parts.rglob('iter_*.pth'), key=lambda p: int(p.stem.split('_')[1]))
+    return str(found[-1]) if found else None
+
+
+def run_round(runner: Runner, job: TrainJob, what: str, classes: list[str]) -> TrainResult:
+    """Trains or only evaluates, saves the weights, and lets go of everything mmengine keeps.
+
+    Args:
+        runner: Of this round alone.
+        job: The round.
+        what: `train` or `val`.
+        classes: Names that `class/<name>` metrics are looked up by.
+    """
+    times = Times()
+    runner.register_hook(times)
+    try:
+        begun = time.perf_counter()
+        getattr(runner, what)()
+        total = time.perf_counter() - begun
+        save_weights(runner, job.checkpoint)
+    finally:
+        release(runner.experiment_name)
+    shutil.rmtree(job.folder / PARTS, ignore_errors=True)
+    metrics = {k: float(v) for k, v in times.metrics.items()}
+    return TrainResult(
+        per_class={c: metrics.pop(f'class/{c}', float('nan')) for c in classes},
+        metrics=metrics,
+        train_seconds=total - times.evaluate_seconds,
+        evaluate_seconds=times.evaluate_seconds,
+    )
+
+
+def runner_arguments(cfg: Any) -> dict[str, Any]:
+    """The Runner's arguments in a config."""
+    names = (
+        'model work_dir val_dataloader train_cfg val_cfg auto_scale_lr optim_wrapper '
+        'param_scheduler val_evaluator default_hooks custom_hooks data_preprocessor load_from '
+        'resume launcher env_cfg log_processor log_level visualizer default_scope randomness '
+        'experiment_name'
+    ).split()
+    given = {name: cfg[name] for name in names if cfg.get(name) is not None}
+    given.setdefault('env_cfg', {'dist_cfg': {'backend': 'gloo'}})
+    return {**given, 'cfg': copy.deepcopy(cfg)}
+
+
+def save_weights(runner: Runner, path: Path) -> None:
+    """Writes the weights alone, whole or not at all; equal runs write equal files."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    checkpoint = {
+        'meta': {'dataset_meta': runner.val_loop.evaluator.dataset_meta},
+        'state_dict': weights_to_cpu(model.state_dict()),
+    }
+    runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)  # EMA puts its weights in
+    if is_main_process():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f'.{path.name}.tmp')
+        torch.save(checkpoint, temporary)
+        os.replace(temporary, path)
+
+
+def release(name: str) -> None:
+    """Takes a Runner's entries out of mmengine's global tables and closes its log files."""
+    for manager in (MessageHub, Visualizer, MMLogger):
+        table = manager._instance_dict
+        for key in [k for k in table if str(k).startswith(name)]:
+            instance = table.pop(key)
+            for handler in getattr(instance, 'handlers', []):
+                handler.close()
+            if isinstance(instance, Visualizer):
+                instance.close()

@@ -1,0 +1,114 @@
+"""What a run would do and cost, checked before it does anything."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dense_al.acquisition import Acquisition
+from dense_al.engine.learner import Learner
+from dense_al.pool import WholeImages
+from dense_al.registry import ConfigError
+from dense_al.structures import Budget
+
+SAMPLED = 16  # samples whose units are counted where counting them all would cost hours
+
+
+@dataclass(frozen=True)
+class PoolEstimate:
+    """The units of the whole pool, and what labelling them all would cost.
+
+    Attributes:
+        units: Number of units.
+        elements: Pixels or points.
+        clicks: Clicks they are billed.
+        seconds: Seconds they are billed.
+        exact: Whether every sample was counted; else `units` is scaled up from some.
+    """
+
+    units: float
+    elements: float
+    clicks: float
+    seconds: float
+    exact: bool
+
+    def amount(self, budget: Budget) -> float:
+        """The pool in the unit of a budget."""
+        by_unit = {'units': self.units, 'clicks': self.clicks, 'seconds': self.seconds}
+        return by_unit.get(budget.unit, self.elements)
+
+
+def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> PoolEstimate:
+    """Counts the units of an acquisition.
+
+    Args:
+        learner: The run.
+        acquisition: Its kind decides which units.
+        exact: Count every sample; else regions are counted in `SAMPLED` samples.
+    """
+    manifest = learner.task.manifest
+    units = WholeImages(manifest) if acquisition.kind == 'image' else learner.units
+    exact = exact or acquisition.kind == 'image' or len(manifest) <= SAMPLED
+    samples: np.ndarray = np.arange(len(manifest))
+    if not exact:
+        samples = np.unique(np.linspace(0, len(manifest) - 1, SAMPLED).astype(np.int64))
+    sizes = [units.sizes(int(s)) for s in samples]
+    size = np.concatenate(sizes)
+    whole = np.repeat(manifest.areas[samples], [len(s) for s in sizes])
+    clicks, seconds = learner.oracle.prices.of(acquisition.kind, size, whole)
+    scale = len(manifest) / len(samples)
+    return PoolEstimate(
+        units=len(size) * scale,
+        elements=float(manifest.areas.sum()),
+        clicks=float(clicks.sum()) * scale,
+        seconds=float(seconds.sum()) * scale,
+        exact=exact,
+    )
+
+
+def plan(learner: Learner, exact: bool = False) -> str:
+    """What a run would do, as text.
+
+    Args:
+        learner: A run that was built.
+        exact: Count every unit of the pool.
+
+    Raises:
+        ConfigError: The rounds together would ask for more than the pool holds.
+    """
+    task, rounds, acquisition = learner.task, learner.rounds, learner.acquisition
+    elements = int(task.manifest.areas.sum())
+    pool = estimate_pool(learner, acquisition, exact)
+    later = learner.budget.amount(elements) * (rounds.count - 1)
+    parts = [(acquisition, learner.budget, later, pool)]
+    if isinstance(learner.initial, Acquisition):
+        first = estimate_pool(learner, learner.initial, exact)
+        amount = learner.initial_budget.amount(elements)
+        parts.insert(0, (learner.initial, learner.initial_budget, amount, first))
+    shares = [amount / whole.amount(budget) for _, budget, amount, whole in parts]
+    _check(shares, parts[0][1].unit, pool.exact)
+    seconds = sum(s * whole.seconds for s, (*_, whole) in zip(shares, parts))
+    clicks = sum(s * whole.clicks for s, (*_, whole) in zip(shares, parts))
+    return '\n'.join(
+        [
+            f'samples   {len(task.manifest):,} ({elements:,} pixels or points), '
+            f'{len(task.classes)} classes',
+            f'units     {"" if pool.exact else "about "}{pool.units:,.0f} of kind '
+            f'{acquisition.kind}, {acquisition.unit}',
+            f'budget    {learner.budget.per_round:g} {learner.budget.unit} per round',
+            f'rounds    {rounds.count}, asking for about {100 * sum(shares):.3g} % of the pool',
+            f'cost      about {seconds:,.0f} s ({seconds / 3600:.1f} h) and {clicks:,.0f} clicks '
+            f'of annotation',
+            f'needs     {", ".join(sorted(acquisition.needs)) or "no model"}',
+        ]
+    )
+
+
+def _check(shares: list[float], unit: str, exact: bool) -> None:
+    """Raises if more is asked than there is; an estimate may be wrong by a tenth."""
+    asked = sum(shares)
+    if asked > (1 + 1e-9 if exact else 1.1):
+        raise ConfigError(
+            f'Expected the budgets of all rounds together to be at most the pool, but they are '
+            f'{100 * asked:.4g} % of it ({", ".join(f"{100 * s:.4g} %" for s in shares)}; initial '
+            f'labels first, in {unit}); lower `budget.per_round` or `rounds.count`'
+        )
