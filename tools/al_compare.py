@@ -1,48 +1,86 @@
-"""Compares configs over seeds: `al_compare.py CONFIG... --seeds 0 1 2 --work-dir D`."""
+"""Compares configs over seeds: `al_compare.py CONFIG... --seeds 0 1 2 --work-dir D`.
+
+Finished runs are kept: more seeds or configs extend the comparison, a killed one goes on. Unknown
+options are handed to `al_train.py`.
+"""
 
 import argparse
 import sys
-from collections import defaultdict
 from pathlib import Path
 
-from dense_al.analysis import load_curve, rank_tests_note, summarise, write_report, write_table
-from dense_al.analysis.compare import run_grid
+import numpy as np
+
+from dense_al.analysis import (
+    rank_correlation,
+    rank_tests_note,
+    read_table,
+    summarise,
+    write_report,
+    write_table,
+)
+from dense_al.analysis.compare import Grid, curves_by_method, default_jobs, format_table
+from dense_al.analysis.plot import learning_curves, to_png
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the grid, prints the table, writes table and page; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Runs the grid, prints the table, writes table, picture and page; returns the exit code."""
+    args, options = _parse(argv)
+    cells = len(args.configs) * len(args.seeds)
+    grid = Grid(args.work_dir, args.jobs or default_jobs(cells), options)
+    try:
+        folders = grid.run(args.configs, args.seeds)
+        full = _full(args.full, grid, args.seeds)
+        groups = curves_by_method(folders)
+        rows = summarise(groups, Path(args.configs[0]).stem, full_supervision=full)
+        print(f'{rows[0].metric}, mean ± standard deviation over {len(args.seeds)} seeds')
+        print(format_table(rows))
+        if full is not None:
+            print(f'all labels: {full:.2f}')
+        print(rank_tests_note(len(args.seeds)))
+        write_table(rows, args.work_dir / 'table.csv')
+        to_png(learning_curves(groups, full), args.work_dir / 'curves.png')
+        html = args.html or args.work_dir / 'report.html'
+        write_report([str(f) for f in folders], html, full)
+        print(f'written: {args.work_dir / "table.csv"}, {args.work_dir / "curves.png"}, {html}')
+        if args.against is not None:
+            tables = [{r.method: r.auc_mean for r in t} for t in (rows, read_table(args.against))]
+            found = rank_correlation(*tables)
+            print(
+                f'rank correlation with {args.against}: Kendall {found.kendall:.2f}, Spearman '
+                f'{found.spearman:.2f} over {found.n} methods'
+            )
+    except (RuntimeError, OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('\nInterrupted; the same command goes on.', file=sys.stderr)
+        return 130
+    return 0
+
+
+def _full(given: str | None, grid: Grid, seeds: list[int]) -> float | None:
+    """The metric with all labels: a number, or the mean over the seeds of a config."""
+    if given is None:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        curves = curves_by_method(grid.run([given], seeds))
+        return float(np.mean([c.y[-1] for members in curves.values() for c in members]))
+
+
+def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='the first is the baseline')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare'))
-    parser.add_argument('--jobs', type=int, default=1, help='runs at once')
+    parser.add_argument('--jobs', type=int, help='runs at once; default: one per core, 1 on a GPU')
     parser.add_argument('--html', type=Path, help='default: report.html in the work dir')
-    parser.add_argument('--full', type=float, metavar='VALUE', help='the metric with all labels')
-    args, options = parser.parse_known_args(argv)
-    try:
-        folders = run_grid(args.configs, args.seeds, args.work_dir, args.jobs, options)
-    except (RuntimeError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    groups = defaultdict(list)
-    for folder in folders:
-        groups[folder.parent.name].append(load_curve(folder, 'pixels'))
-    rows = summarise(groups, Path(args.configs[0]).stem, full_supervision=args.full)
-    for row in rows:
-        difference = ''
-        if row.pairs > 1:
-            difference = (
-                f'  {row.auc_diff:+.2f} [{row.auc_low:+.2f}, {row.auc_high:+.2f}] to {row.baseline}'
-            )
-        print(
-            f'{row.method:24s} {row.metric} {row.final_mean:6.2f} ± {row.final_std:.2f}  '
-            f'area {row.auc_mean:6.2f} ± {row.auc_std:.2f}{difference}'
-        )
-    print(rank_tests_note(len(args.seeds)))
-    write_table(rows, args.work_dir / 'table.csv')
-    html = args.html or args.work_dir / 'report.html'
-    print(write_report([str(f) for f in folders], html, args.full))
-    return 0
+    parser.add_argument('--full', metavar='VALUE|CONFIG', help='the metric with all labels')
+    parser.add_argument('--against', type=Path, metavar='TABLE', help='correlate ranks with it')
+    return parser.parse_known_args(argv)
 
 
 if __name__ == '__main__':

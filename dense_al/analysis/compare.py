@@ -3,45 +3,126 @@
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+from dense_al.analysis.curves import Curve, load_curve
+from dense_al.analysis.statistics import SummaryRow
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'al_train.py'
 
 
-def run_grid(
-    configs: Sequence[str], seeds: Sequence[int], work_dir: Path, jobs: int, options: Sequence[str]
-) -> list[Path]:
-    """Runs every config with every seed, a finished or begun run going on where it was.
+@dataclass(frozen=True)
+class Grid:
+    """Configs x seeds, each a run of its own.
 
-    Args:
-        configs: Config files; a method is named after its file.
-        seeds: Seeds.
-        work_dir: Each run lies in `<work_dir>/<method>/seed_<seed>`.
+    Attributes:
+        work_dir: Each run lies in `<work_dir>/<name of the config>/seed_<seed>`.
         jobs: Processes at once; the cores are divided among them.
         options: More arguments for `tools/al_train.py`.
-
-    Returns:
-        Folders of the runs.
-
-    Raises:
-        RuntimeError: A run failed.
     """
-    cells = [(c, s, work_dir / Path(c).stem / f'seed_{s}') for s in seeds for c in configs]
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
 
-    def run(cell: tuple[str, int, Path]) -> int:
-        config, seed, folder = cell
-        command = [sys.executable, str(TRAIN), config, '--seed', str(seed), '--resume']
-        command += ['--work-dir', str(folder), *options]
-        # More threads than cores make every process many times slower.
-        env = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'MKL_NUM_THREADS': str(threads)}
-        return subprocess.run(command, env=env).returncode
+    work_dir: Path
+    jobs: int
+    options: Sequence[str] = ()
 
-    with ThreadPoolExecutor(jobs) as pool:
-        codes = list(pool.map(run, cells))
-    failed = [str(folder) for (_, _, folder), code in zip(cells, codes) if code]
-    if failed:
-        raise RuntimeError(f'Expected all runs to finish, but these did not: {", ".join(failed)}')
-    return [folder for _, _, folder in cells]
+    def folder(self, config: str, seed: int) -> Path:
+        """Folder of one run."""
+        return self.work_dir / Path(config).stem / f'seed_{seed}'
+
+    def run(self, configs: Sequence[str], seeds: Sequence[int]) -> list[Path]:
+        """Runs what is not finished yet; begun runs go on where they were.
+
+        Runs of one seed that start the same way share initial labels and round 0: the first config
+        trains it, the others take it over.
+
+        Args:
+            configs: Config files of different names; a method is named after its file.
+            seeds: Seeds.
+
+        Returns:
+            Folders of the runs, seed by seed.
+
+        Raises:
+            ValueError: Two configs of one name, or one that does not exist.
+            RuntimeError: A run failed.
+        """
+        _check(configs)
+        first = configs[0]
+        if len(configs) > 1:
+            self._all([self._command(first, seed, '--stop-at-start') for seed in seeds])
+        commands = []
+        for seed in seeds:
+            start = ['--start-from', str(self.folder(first, seed))]
+            commands.append(self._command(first, seed))
+            commands += [self._command(config, seed, *start) for config in configs[1:]]
+        self._all(commands)
+        return [self.folder(config, seed) for seed in seeds for config in configs]
+
+    def _command(self, config: str, seed: int, *more: str) -> list[str]:
+        folder = str(self.folder(config, seed))
+        base = [sys.executable, str(TRAIN), config, '--seed', str(seed), '--work-dir', folder]
+        return [*base, '--resume', *more, *self.options]
+
+    def _all(self, commands: list[list[str]]) -> None:
+        """Runs commands in parallel.
+
+        Raises:
+            RuntimeError: Some failed; the others were finished first.
+        """
+        # More threads than cores make every process many times slower; equal numbers of threads
+        # make equal runs.
+        threads = str(max(1, len(os.sched_getaffinity(0)) // self.jobs))
+        env = {**os.environ, 'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            codes = list(pool.map(lambda c: subprocess.run(c, env=env).returncode, commands))
+        failed = [' '.join(c[2:]) for c, code in zip(commands, codes) if code]
+        if failed:
+            listed = '\n  '.join(failed)
+            raise RuntimeError(
+                f'Expected all runs to finish, but {len(failed)} did not:\n  {listed}'
+            )
+
+
+def default_jobs(cells: int) -> int:
+    """Runs at once if the user does not say: one per core, or a single one where there is a GPU."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else min(cells, len(os.sched_getaffinity(0)))
+
+
+def curves_by_method(folders: Sequence[Path]) -> dict[str, list[Curve]]:
+    """Curves over labelled pixels, by the name of the config."""
+    groups: dict[str, list[Curve]] = defaultdict(list)
+    for folder in folders:
+        groups[folder.parent.name].append(load_curve(folder, 'pixels'))
+    return dict(groups)
+
+
+def format_table(rows: Sequence[SummaryRow]) -> str:
+    """The summary as text, one line per method."""
+    width = max(len(row.method) for row in rows)
+    title = 'area, difference to the baseline with its 95 % interval'
+    lines = [f'{"method":{width}}  {"final":>14}  {"area":>14}  {title}']
+    for row in rows:
+        difference = 'baseline' if row.method == row.baseline else 'needs two seeds or more'
+        if row.pairs > 1 and row.method != row.baseline:
+            interval = f'[{row.auc_low:+.2f}, {row.auc_high:+.2f}]'
+            difference = f'{row.auc_diff:+.2f} {interval}, p = {row.auc_p:.3f}'
+        lines.append(
+            f'{row.method:{width}}  {row.final_mean:7.2f} ± {row.final_std:4.2f}  '
+            f'{row.auc_mean:7.2f} ± {row.auc_std:4.2f}  {difference}'
+        )
+    return '\n'.join(lines)
+
+
+def _check(configs: Sequence[str]) -> None:
+    names = [Path(config).stem for config in configs]
+    if len(set(names)) != len(names):
+        raise ValueError(f'Expected configs of different names, but got {names}')
+    for config in configs:
+        if not Path(config).is_file():
+            raise ValueError(f'Expected a config file, but {config} does not exist')

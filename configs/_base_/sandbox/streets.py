@@ -57,10 +57,10 @@ model = dict(
     train_cfg=dict(), test_cfg=dict(mode='whole'))
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=7e-3, weight_decay=1e-4))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.02, begin=0, end=60, by_epoch=False),
-    dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=60, end=400, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
+    dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=300, by_epoch=False),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=400)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(logger=dict(type='LoggerHook', interval=50))

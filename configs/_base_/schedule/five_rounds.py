@@ -1,2 +1,2 @@
 budget = dict(per_round=2, unit='percent')
-rounds = dict(count=5, iterations=400, start='scratch', metric='mIoU')
+rounds = dict(count=5, iterations=300, start='scratch', metric='mIoU')
