@@ -64,7 +64,7 @@ class MMSegTask:
         self._curve: Visualizer | None = None
         pool = surgery.pool_dataset(cfg)
         self._pipeline = pool.get('pipeline', [])
-        self._dataset = DATASETS.build({**pool, 'pipeline': []})
+        self._dataset = DATASETS.build({**pool, 'pipeline': [], 'serialize_data': False})
         if len(self._dataset) == 0:
             raise ConfigError('Expected images in `train_dataloader.dataset`, but it is empty')
         infos = [self._dataset.get_data_info(i) for i in range(len(self._dataset))]
@@ -99,7 +99,10 @@ class MMSegTask:
         from mmseg.datasets.transforms import LoadAnnotations
 
         info = {**self._records[sample], 'seg_map_path': path, 'seg_fields': []}
-        label = LoadAnnotations()(info)['gt_seg_map']
+        try:
+            label = LoadAnnotations()(info)['gt_seg_map']
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f'Could not read the label {path}: {error}') from error
         if label.shape != self.manifest.size(sample):
             raise ValueError(
                 f'Expected the label {path} of size {self.manifest.size(sample)} (height, width) '

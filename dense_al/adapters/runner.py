@@ -67,9 +67,20 @@ def round_config(cfg: Any, job: TrainJob, interval: int | None) -> bool:
     """
     for key in ('test_dataloader', 'test_evaluator', 'test_cfg', 'train_dataloader'):
         cfg.pop(key, None)
+    if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
+        # mmengine names a device for every process, which only GPUs have.
+        wrapper = dict(cfg.get('model_wrapper_cfg') or {'type': 'MMDistributedDataParallel'})
+        unused = bool(cfg.get('find_unused_parameters', False))
+        cfg['model_wrapper_cfg'] = {
+            'find_unused_parameters': unused, 'broadcast_buffers': False, **wrapper,
+            'device_ids': None,
+        }  # fmt: skip
     parts = job.folder / PARTS
     hooks = dict(cfg.get('default_hooks') or {})
     hooks['checkpoint'] = None
+    # A round counts iterations, so its metric stands at one.
+    hooks['logger'] = {'type': 'LoggerHook', **(hooks.get('logger') or {})}
+    hooks['logger']['log_metric_by_epoch'] = False
     if interval is not None:
         hooks['checkpoint'] = {
             'type': 'CheckpointHook',

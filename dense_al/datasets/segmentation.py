@@ -14,7 +14,7 @@ from dense_al.pool import AnswerStore
 from dense_al.structures import IGNORE
 
 
-class UnreadableSampleError(RuntimeError):
+class UnreadableSampleError(ValueError):
     """A sample's file cannot be read; it is named, and nothing takes its place."""
 
 

@@ -1,0 +1,41 @@
+"""A tiny world and a tiny model, for runs that take seconds."""
+
+from pathlib import Path
+
+import pytest
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+SMALL = """
+_base_ = ['{base}']
+sandbox = dict(
+    root='{root}', spec=dict(n_train=8, n_val=3, n_source=0, height=48, width=96))
+train_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
+val_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
+test_dataloader = val_dataloader
+model = dict(backbone=dict(base_channels=4), decode_head=dict(in_channels=4, channels=4))
+acquisition = dict(unit=dict(n_segments=16))
+budget = dict(per_round=5)
+rounds = dict(count=3, iterations=6)
+"""
+
+
+@pytest.fixture(scope='session')
+def world(tmp_path_factory):
+    """Folder of a tiny street world; do not write into it."""
+    from dense_al.sandbox import StreetsSpec, write_streets
+
+    spec = StreetsSpec(n_train=8, n_val=3, n_source=0, height=48, width=96)
+    return write_streets(tmp_path_factory.mktemp('data') / 'streets', spec)
+
+
+@pytest.fixture
+def small_config(tmp_path, world):
+    """Writes a config of a run that takes seconds; returns its path."""
+
+    def write(method='entropy', root=world, more=''):
+        base = CONFIGS / f'sandbox/streets_{method}.py'
+        path = tmp_path / f'small_{method}.py'
+        path.write_text(SMALL.format(base=base, root=root) + more)
+        return str(path)
+
+    return write
