@@ -70,18 +70,6 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     return small
 
 
-def write_sandbox_world(cfg: Config) -> None:
-    """Generates the world a sandbox config names, unless it is there."""
-    world = cfg.get('sandbox')
-    if world is None:
-        return
-    from dense_al.sandbox import StreetsSpec, write_streets
-
-    if world['world'] != 'streets':
-        raise ConfigError(f'Unknown `sandbox.world` {world["world"]!r}. Valid names: streets.')
-    write_streets(world['root'], StreetsSpec(**world.get('spec', {})))
-
-
 def _with_resolved_bases(path: Path) -> Path:
     """A copy of a config in which ``mmseg::`` bases are paths into the installed package.
 

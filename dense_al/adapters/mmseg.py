@@ -33,6 +33,7 @@ from dense_al.adapters.runner import (
     run_round,
     runner_arguments,
 )
+from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.adapters.tracker import begin_round, curve_visualizer
 from dense_al.datasets.segmentation import (
     PoolSegDataset,
@@ -40,7 +41,6 @@ from dense_al.datasets.segmentation import (
     with_answered_crops,
     without_annotations,
 )
-from dense_al.engine.task import Rounds, TrainJob, TrainResult
 from dense_al.pool import AnswerStore
 from dense_al.progress import bar
 from dense_al.registry import ConfigError

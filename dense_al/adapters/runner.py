@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmengine.visualization import Visualizer
 
-from dense_al.engine.task import TrainJob, TrainResult
+from dense_al.adapters.task import TrainJob, TrainResult
 
 PARTS = 'parts'  # folder of checkpoints inside a round
 

@@ -1,8 +1,8 @@
 """The loop and its run on disk."""
 
+from dense_al.adapters.task import Rounds, Task, TrainJob, TrainResult
 from dense_al.engine.learner import Learner
 from dense_al.engine.store import INITIAL, RunLockedError, RunStore
-from dense_al.engine.task import Rounds, Task, TrainJob, TrainResult
 
 __all__ = [
     'INITIAL',

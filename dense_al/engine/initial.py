@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dense_al.engine.task import Task
+from dense_al.adapters.task import Task
 from dense_al.registry import ConfigError, nearest
 from dense_al.structures import (
     ANSWERED,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from dense_al.acquisition import Acquisition, NothingLeftError, Selection, rng_for
+from dense_al.adapters.task import Rounds, Task, TrainJob
 from dense_al.engine.distribution import on_main
 from dense_al.engine.initial import existing_labels
 from dense_al.engine.observe import observe
 from dense_al.engine.store import INITIAL, RunStore
-from dense_al.engine.task import Rounds, Task, TrainJob
 from dense_al.oracles import Asking, Oracle
 from dense_al.pool import Ledger, Units, totals
 from dense_al.registry import ConfigError

@@ -18,17 +18,18 @@ from mmengine.config import Config, DictAction
 
 from dense_al import ops
 from dense_al.acquisition import Acquisition
-from dense_al.config import apply_sandbox, load_config, write_sandbox_world
+from dense_al.adapters.task import Rounds
+from dense_al.config import apply_sandbox, load_config
 from dense_al.engine.distribution import on_main, processes
 from dense_al.engine.environment import environment, record, share_start
 from dense_al.engine.initial import named_samples
 from dense_al.engine.learner import Learner
 from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError, RunStore
-from dense_al.engine.task import Rounds
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
+from dense_al.sandbox import write_world_of
 from dense_al.structures import Budget, Manifest
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -103,7 +104,7 @@ def build(args: argparse.Namespace) -> Learner:
     first = given.get('budget')
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
-    on_main(lambda: write_sandbox_world(cfg))
+    on_main(lambda: write_world_of(cfg.get('sandbox')))
     from dense_al.adapters.mmseg import MMSegTask
 
     task = MMSegTask(cfg, rounds, partial=acquisition.kind != 'image')

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dense_al.acquisition import Acquisition
+from dense_al.adapters.task import Task
 from dense_al.engine.distribution import gather, share, world
-from dense_al.engine.task import Task
 from dense_al.pool import Units, WholeImages
 from dense_al.progress import bar
 from dense_al.structures import ElementRows

@@ -11,6 +11,7 @@ from dense_al.sandbox.streets import (
     streets_sheet,
     write_streets,
 )
+from dense_al.sandbox.worlds import write_world_of
 
 __all__ = [
     'STREETS_CLASSES',
@@ -22,4 +23,5 @@ __all__ = [
     'scene_name',
     'streets_sheet',
     'write_streets',
+    'write_world_of',
 ]

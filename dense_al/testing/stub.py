@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dense_al.adapters.task import TrainJob, TrainResult
 from dense_al.engine.distribution import on_main
 from dense_al.engine.store import write_atomically
-from dense_al.engine.task import TrainJob, TrainResult
 from dense_al.pool import AnswerStore
 from dense_al.structures import IGNORE, Manifest, SegPrediction
 

@@ -1,0 +1,96 @@
+"""From a stock config to the config of one round."""
+
+import pytest
+from mmengine.config import ConfigDict
+
+from dense_al.adapters import mmseg_config as surgery
+from dense_al.registry import ConfigError
+
+
+def config(**train):
+    return ConfigDict(
+        train_cfg=train,
+        param_scheduler=[
+            dict(type='LinearLR', begin=0, end=500, by_epoch=False),
+            dict(type='PolyLR', begin=500, end=40000, by_epoch=False),
+        ],
+    )
+
+
+def test_schedules_shrink_with_the_round():
+    cfg = config(type='IterBasedTrainLoop', max_iters=40000, val_interval=4000)
+    assert surgery.set_length(cfg, 400, None, per_epoch=3, old_per_epoch=100) == 400
+    assert [(s['begin'], s['end']) for s in cfg.param_scheduler] == [(0, 5), (5, 400)]
+    assert cfg.train_cfg == {'type': 'IterBasedTrainLoop', 'max_iters': 400, 'val_interval': 400}
+
+
+def test_epochs_count_labelled_samples():
+    cfg = config(type='EpochBasedTrainLoop', max_epochs=24)
+    cfg.param_scheduler = [dict(type='MultiStepLR', milestones=[16, 22], by_epoch=True)]
+    assert surgery.set_length(cfg, None, 12, per_epoch=10, old_per_epoch=100) == 120
+    assert cfg.param_scheduler[0]['milestones'] == [80, 110]
+    assert cfg.param_scheduler[0]['by_epoch'] is False
+
+
+def test_without_a_length_the_stock_schedule_stays():
+    cfg = config(type='IterBasedTrainLoop', max_iters=40000)
+    assert surgery.set_length(cfg, None, None, per_epoch=3, old_per_epoch=100) == 40000
+    assert [(s['begin'], s['end']) for s in cfg.param_scheduler] == [(0, 500), (500, 40000)]
+    cfg = config(type='EpochBasedTrainLoop', max_epochs=2)
+    cfg.param_scheduler = []
+    assert surgery.set_length(cfg, None, None, per_epoch=3, old_per_epoch=100) == 200
+
+
+def test_a_train_cfg_without_length():
+    with pytest.raises(ConfigError, match=r'`train_cfg\.max_iters`'):
+        surgery.set_length(config(type='IterBasedTrainLoop'), 5, None, 1, 1)
+
+
+@pytest.mark.parametrize('name', sorted(surgery.REFUSED))
+def test_what_cannot_learn_from_parts_is_refused_by_name(name):
+    model = dict(decode_head=[dict(type='FCNHead', loss_decode=dict(type=name))])
+    with pytest.raises(ConfigError, match=f'`{name}`'):
+        surgery.check_model(model, partial=True)
+    surgery.check_model(model, partial=False)
+
+
+def test_wrappers_that_repeat_come_off_and_others_are_refused():
+    inner = dict(type='BaseSegDataset', data_root='here')
+    cfg = dict(train_dataloader=dict(dataset=dict(type='RepeatDataset', times=9, dataset=inner)))
+    assert surgery.pool_dataset(cfg) == inner
+    cfg = dict(train_dataloader=dict(dataset=dict(type='MultiImageMixDataset', dataset=inner)))
+    with pytest.raises(ConfigError, match='the wrapper `MultiImageMixDataset`'):
+        surgery.pool_dataset(cfg)
+
+
+def test_losses_average_over_labelled_pixels():
+    import torch
+    from mmseg.registry import MODELS
+
+    label = torch.full((1, 4, 4), 255)
+    label[0, 0, :2] = torch.tensor([0, 1])
+    score = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    plain = torch.nn.functional.cross_entropy
+    for weight in (None, [0.5, 2.0, 1.0]):
+        model = dict(loss_decode=[dict(type='CrossEntropyLoss', class_weight=weight)])
+        surgery.partial_losses(model)
+        found = MODELS.build(model['loss_decode'][0])(score, label, ignore_index=255)
+        tensor = None if weight is None else torch.tensor(weight)
+        assert found.item() == pytest.approx(
+            plain(score, label, weight=tensor, ignore_index=255).item(), rel=1e-5
+        )
+
+
+def test_metrics_are_known_beforehand():
+    evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
+    for name in ('aAcc', 'mIoU', 'mDice', 'mAcc'):
+        surgery.check_metric(evaluator, name)
+    with pytest.raises(ConfigError, match='Did you mean `mDice`'):
+        surgery.check_metric([evaluator], 'mDise')
+    surgery.check_metric(dict(type='MyMetric'), 'whatever')
+
+
+def test_local_norms():
+    model = dict(backbone=dict(norm_cfg=dict(type='SyncBN', requires_grad=True)))
+    surgery.local_norms(model)
+    assert model['backbone']['norm_cfg']['type'] == 'BN'
