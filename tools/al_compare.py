@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dense_al.analysis import (
+    Gallery,
     rank_correlation,
     rank_tests_note,
     read_table,
@@ -20,6 +21,7 @@ from dense_al.analysis import (
 )
 from dense_al.analysis.compare import Grid, curves_by_method, default_jobs, format_table
 from dense_al.analysis.plot import learning_curves, to_png
+from dense_al.engine.predictions import predictions_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         write_table(rows, args.work_dir / 'table.csv')
         to_png(learning_curves(groups, full), args.work_dir / 'curves.png')
         html = args.html or args.work_dir / 'report.html'
-        write_report([str(f) for f in folders], html, full)
+        gallery = Gallery(max_images=3, predictions=predictions_of)
+        write_report([str(f) for f in folders], html, full, gallery)
         print(f'written: {args.work_dir / "table.csv"}, {args.work_dir / "curves.png"}, {html}')
         if args.against is not None:
             tables = [{r.method: r.auc_mean for r in t} for t in (rows, read_table(args.against))]

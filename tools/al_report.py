@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from dense_al.analysis import Gallery, write_report
+from dense_al.engine.predictions import predictions_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,9 +22,11 @@ def main(argv: list[str] | None = None) -> int:
         '--rounds', nargs='+', type=int, metavar='N', help='rounds to show, -1 = initial labels'
     )
     parser.add_argument('--max-images', type=int, default=4, metavar='N', help='samples per round')
+    parser.add_argument('--no-predictions', action='store_true', help='build no model')
     args = parser.parse_args(argv)
     out = args.out or Path(args.work_dirs[0]) / 'report.html'
-    gallery = Gallery(rounds=args.rounds, max_images=args.max_images)
+    predictions = (lambda work_dir: None) if args.no_predictions else predictions_of
+    gallery = Gallery(args.rounds, args.max_images, predictions=predictions)
     try:
         print(write_report(args.work_dirs, out, args.full, gallery, baseline=args.baseline))
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dense_al.analysis import load_run, region_maps_of
 from dense_al.analysis.gallery import write_panels
+from dense_al.engine.predictions import predictions_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--round', default='all', help='its number, -1 = initial labels, or `all`')
     parser.add_argument('--out', type=Path, help='default: queries in WORK_DIR')
     parser.add_argument('--max', type=int, default=20, metavar='N', help='samples per round')
+    parser.add_argument('--no-predictions', action='store_true', help='build no model')
     args = parser.parse_args(argv)
     try:
         run = load_run(args.work_dir)
@@ -25,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         out = args.out or Path(args.work_dir) / 'queries'
         maps = region_maps_of(args.work_dir)
         for number in numbers:
-            for path in write_panels(run, number, out, maps, max_images=args.max):
+            predicted = None if args.no_predictions else predictions_of(args.work_dir)
+            for path in write_panels(run, number, out, maps, predicted, max_images=args.max):
                 print(path)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)

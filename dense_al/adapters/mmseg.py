@@ -16,7 +16,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.visualization import Visualizer
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from torch.utils.data import DataLoader
 
 from dense_al.adapters import (
@@ -37,6 +37,7 @@ from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.adapters.tracker import begin_round, curve_visualizer
 from dense_al.datasets.segmentation import (
     PoolSegDataset,
+    annotation_loader,
     image_size,
     with_answered_crops,
     without_annotations,
@@ -64,6 +65,7 @@ class MMSegTask:
         self._curve: Visualizer | None = None
         pool = surgery.pool_dataset(cfg)
         self._pipeline = pool.get('pipeline', [])
+        self._read = TRANSFORMS.build(annotation_loader(self._pipeline))
         self._dataset = DATASETS.build({**pool, 'pipeline': [], 'serialize_data': False})
         if len(self._dataset) == 0:
             raise ConfigError('Expected images in `train_dataloader.dataset`, but it is empty')
@@ -96,11 +98,9 @@ class MMSegTask:
             raise FileNotFoundError(
                 f'Expected a label file for {self.manifest.paths[sample]}, at {path}'
             )
-        from mmseg.datasets.transforms import LoadAnnotations
-
         info = {**self._records[sample], 'seg_map_path': path, 'seg_fields': []}
         try:
-            label = LoadAnnotations()(info)['gt_seg_map']
+            label = self._read(info)['gt_seg_map']
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f'Could not read the label {path}: {error}') from error
         if label.shape != self.manifest.size(sample):

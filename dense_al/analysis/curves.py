@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dense_al.analysis.drawing import palette
 from dense_al.analysis.naming import flat, literals, method_label
 from dense_al.registry import nearest
 
@@ -117,11 +118,29 @@ class Run:
         return [str(c) for c in trained[-1].get('classes') or ()] if trained else []
 
     @property
+    def is_ceiling(self) -> bool:
+        """Whether the run is one round on all labels, the ceiling of the others."""
+        labelled = [r.train.get('labelled') or {} for r in self.rounds if r.train]
+        return len(labelled) == 1 and labelled[0].get('fraction', 0.0) >= 1
+
+    @property
+    def colours(self) -> np.ndarray:
+        """(C, 3) uint8 RGB colour of each class: the data set's, where they were recorded."""
+        recorded = self.environment.get('palette')
+        if recorded and len(recorded) >= len(self.classes):
+            return np.array(recorded, np.uint8)
+        return palette(max(len(self.classes), 1))
+
+    @property
     def state(self) -> str:
         """What the run does next: `finished`, or the step that is not committed yet.
 
-        A run that ended after training looks like one that is about to ask: both are `finished`.
+        Where the planned number of rounds was not recorded, a run that ended after training and one
+        that is about to ask look the same: both are `finished`.
         """
+        planned = self.environment.get('rounds')
+        if planned and self.rounds and len(self.rounds) < planned:
+            return 'training' if self.rounds[-1].done is not None else 'asking'
         if not self.rounds:
             return 'not trained yet'
         last = self.rounds[-1]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from dense_al.analysis.curves import Round, Run
-from dense_al.analysis.drawing import UNASKED, decode_answers, palette, render
+from dense_al.analysis.drawing import UNASKED, decode_answers, render
 from dense_al.regions import build_regions
 from dense_al.structures import IGNORE, Manifest, decode_labels
 
@@ -108,7 +108,7 @@ def write_panels(
         run, number, region_map, prediction, max_images=max_images, side=side
     ):
         if panel.pictures:
-            name = re.sub(r'[^\w.-]+', '_', panel.name)
+            name = re.sub(r'[^\w.-]+', '_', str(Path(panel.name).with_suffix('')))
             what = 'initial' if number < 0 else f'round{number:03d}'
             path = folder / f'{what}_rank{panel.best_rank:05d}_{name}.png'
             Image.fromarray(np.concatenate(list(panel.pictures.values()), axis=1)).save(path)
@@ -167,8 +167,7 @@ def _panel(
         else:
             note = f'The outlines of its {kind}s are not at hand.'
         predicted = None if prediction is None else prediction(round_.index, sample)
-        colours = palette(max(len(run.classes), 1))
-        pictures = render(image, units, labels, predicted, colours=colours, side=side)
+        pictures = render(image, units, labels, predicted, colours=run.colours, side=side)
     except (OSError, ValueError, zlib.error) as error:
         note = f'Cannot be drawn: {error}'
     return Panel(

@@ -261,7 +261,7 @@ def _rows(axes: Axes, names: Sequence[str], label: str) -> None:
 
 def _legend_above(axes: Axes) -> None:
     labels = axes.get_legend_handles_labels()[1]
-    columns = 3 if max(map(len, labels), default=0) < 20 else 2
+    columns = 3 if max(map(len, labels), default=0) < 12 else 2
     axes.legend(
         loc='lower left',
         bbox_to_anchor=(0, 1),

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dense_al.analysis import sections
-from dense_al.analysis.curves import Run, find_runs, group_runs, load_run
-from dense_al.analysis.drawing import data_address, palette
+from dense_al.analysis.curves import Run, curve_of, find_runs, group_runs, load_run
+from dense_al.analysis.drawing import data_address
 from dense_al.analysis.gallery import Panel, Prediction, RegionMap, region_maps_of, round_panels
 
 
@@ -22,14 +23,15 @@ class Gallery:
         max_images: Samples per round at most; 0 leaves the gallery out.
         side: Longer side of the pictures, pixels.
         region_maps: Work_dir -> (sample -> region map); by default what the run recorded.
-        prediction: Round, sample -> (H, W) uint8 classes, or None.
+        predictions: Work_dir -> (round, sample -> (H, W) uint8 classes or None); by default none
+            are shown, since they need the model.
     """
 
     rounds: Sequence[int] | None = None
     max_images: int = 4
     side: int = 360
     region_maps: Callable[[Path], RegionMap | None] = region_maps_of
-    prediction: Prediction | None = None
+    predictions: Callable[[Path], Prediction | None] = lambda work_dir: None
 
 
 def write_report(
@@ -46,7 +48,8 @@ def write_report(
         work_dirs: Folders of runs, or folders that hold runs. Runs are grouped by method, over
             seeds; they may be unfinished.
         out: File to write.
-        full_supervision: Metric of a model trained on all labels.
+        full_supervision: Metric of a model trained on all labels; by default the mean of the runs
+            among these that are one round on all labels.
         gallery: What to show of the queries; by default four samples of each round.
         baseline: Method to compare with; by default the one with `random` in its name.
 
@@ -63,6 +66,12 @@ def write_report(
     if not trained:
         raise ValueError(f'Expected a run with a trained round, but got none in '
                          f'{", ".join(str(w) for w in work_dirs) or "nothing"}')  # fmt: skip
+    ceilings = [run for run in trained if run.is_ceiling]
+    if 0 < len(ceilings) < len(trained):
+        runs = [run for run in runs if not run.is_ceiling]
+        trained = [run for run in trained if not run.is_ceiling]
+        if full_supervision is None:
+            full_supervision = float(np.mean([curve_of(run).y[-1] for run in ceilings]))
     groups = group_runs(trained)
     context = {
         **sections.head(runs, groups),
@@ -101,6 +110,7 @@ def _galleries(groups: Mapping[str, Sequence[Run]], options: Gallery) -> list[di
     for method, members in groups.items():
         run = members[0]
         region_map = options.region_maps(run.work_dir)
+        prediction = options.predictions(run.work_dir)
         asked = [r for r in run.all_rounds if r.query]
         wanted = [r for r in asked if options.rounds is None or r.index in options.rounds]
         rounds = [
@@ -116,7 +126,7 @@ def _galleries(groups: Mapping[str, Sequence[Run]], options: Gallery) -> list[di
                         run,
                         r.index,
                         region_map,
-                        options.prediction,
+                        prediction,
                         max_images=options.max_images,
                         side=options.side,
                     )
@@ -124,7 +134,7 @@ def _galleries(groups: Mapping[str, Sequence[Run]], options: Gallery) -> list[di
             }
             for r in wanted
         ]
-        colours = [f'#{r:02x}{g:02x}{b:02x}' for r, g, b in palette(len(run.classes))]
+        colours = [f'#{r:02x}{g:02x}{b:02x}' for r, g, b in run.colours[: len(run.classes)]]
         legend = list(zip(run.classes, colours))
         found.append({'method': method, 'seed': run.seed, 'rounds': rounds, 'legend': legend})
     return found

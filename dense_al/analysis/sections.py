@@ -251,7 +251,8 @@ def _mean_steps(runs: Sequence[Run], numbers: Sequence[int] | None) -> dict[str,
         for r in run.rounds if numbers is None else [run.rounds[n] for n in numbers]:
             for part in (r.train, r.query, r.done):
                 for step, value in ((part or {}).get('seconds') or {}).items():
-                    seconds.setdefault(step, []).append(float(value))
+                    if step != 'forward':  # a part of `observe`
+                        seconds.setdefault(step, []).append(float(value))
             if r.done and r.done.get('overhead_seconds') is not None:
                 seconds.setdefault('overhead', []).append(float(r.done['overhead_seconds']))
     return {step: float(np.mean(values)) for step, values in seconds.items()}

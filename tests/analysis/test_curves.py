@@ -104,3 +104,15 @@ def test_mean_band_equals_a_loop(write_run):
     for i, at in enumerate(x):
         values = [np.interp(at, c.x, c.y) for c in curves]
         assert (mean[i], std[i]) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+
+
+def test_what_was_planned_and_the_colours_of_the_data_set(write_run):
+    path = write_run(rounds=3)
+    assert load_run(path).state == 'finished'
+    recorded = json.loads((path / 'environment.json').read_text())
+    colours = [[i, 2 * i, 3 * i] for i in range(5)]
+    recorded.update(rounds=5, palette=colours)
+    (path / 'environment.json').write_text(json.dumps(recorded))
+    run = load_run(path)
+    assert run.state == 'asking'
+    assert run.colours.tolist() == colours

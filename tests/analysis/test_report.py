@@ -18,7 +18,9 @@ from .conftest import CLASSES, region_map, truth_of
 TOOLS = Path(__file__).parents[2] / 'tools'
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), '')
-SHOWN = Gallery(region_maps=lambda _: region_map, prediction=lambda r, s: truth_of(s), side=160)
+SHOWN = Gallery(
+    region_maps=lambda _: region_map, predictions=lambda _: lambda r, s: truth_of(s), side=160
+)
 
 
 class Page(HTMLParser):
@@ -225,3 +227,15 @@ def test_page_in_a_browser(report, tmp_path):
     dom = dump_dom(report, tmp_path / 'b')
     assert dom.count('aria-selected="true"') == 3 and dom.count('hidden=""') == 3 + 2 + 2
     assert 'labelled regions' in dom and 'Results per class' in dom
+
+
+def test_a_run_on_all_labels_is_the_ceiling(write_run, tmp_path):
+    ceiling = write_run('coreset', rounds=1)
+    train = ceiling / 'rounds/000/train.json'
+    content = json.loads(train.read_text())
+    content['labelled']['fraction'] = 1.0
+    train.write_text(json.dumps({**content, 'value': 0.9123}))
+    page = write_report([write_run('random', rounds=3), ceiling], tmp_path / 'r.html')
+    text = page.read_text()
+    assert 'All labels: mIoU 0.912' in text and 'KCenter' not in text
+    assert write_report([ceiling], tmp_path / 'alone.html').is_file()

@@ -1,0 +1,2 @@
+_base_ = ['./nuclei_entropy.py']
+acquisition = dict(_delete_=True, type='Composed', unit=dict(type='Superpixels', n_segments=64), sampler=dict(type='KCenter'))

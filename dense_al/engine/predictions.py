@@ -1,0 +1,51 @@
+"""What a finished round's model says of a sample, for pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from dense_al import ops
+from dense_al.adapters.task import Rounds
+from dense_al.engine.store import RunStore
+
+
+def predictions_of(work_dir: Path | str) -> Callable[[int, int], np.ndarray | None] | None:
+    """A function that predicts with the checkpoints of a run.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        (round, sample) -> (H, W) uint8 classes, None where the round has no checkpoint (the initial
+        labels); or None where the folder holds no config to build the model from. The model is
+        built when it is first needed.
+    """
+    store = RunStore(work_dir)
+    config = store.work_dir / 'config.py'
+    if not config.is_file():
+        return None
+    task: list[Any] = []
+
+    def predict(round_number: int, sample: int) -> np.ndarray | None:
+        if round_number < 0 or not store.checkpoint(round_number).is_file():
+            return None
+        if not task:
+            task.append(_task(config))
+        samples = np.array([sample])
+        needs = frozenset({'probs'})
+        prediction = next(iter(task[0].predict(store.checkpoint(round_number), samples, needs)))
+        return prediction.probs.argmax(0).cpu().numpy().astype(np.uint8)
+
+    return predict
+
+
+def _task(config: Path) -> Any:
+    """The run's task."""
+    from dense_al.adapters.mmseg import MMSegTask
+
+    ops.install()
+    cfg = Config.fromfile(str(config))
+    return MMSegTask(cfg, Rounds(**cfg['rounds']), partial=False)
