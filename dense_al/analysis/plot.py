@@ -26,9 +26,9 @@ LINES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
 MARKERS = 'osD^vPX*<>'
 # Replaced by CSS variables in SVG, so that one picture serves light and dark pages.
 INK, FAINT = '#24292f', '#8b949e'
-STEPS = ('train', 'evaluate', 'observe', 'select', 'ask', 'record')
+STEPS = ('train', 'evaluate', 'setup', 'observe', 'select', 'ask', 'record')
 SIZE = (4.7, 3.3)
-STEP_COLOURS = ('#5b6ee1', '#a3aef2', '#d9962b', '#ecca86', '#4d9e8f', '#a8d5cc')
+STEP_COLOURS = ('#5b6ee1', '#a3aef2', '#c3c7d6', '#d9962b', '#ecca86', '#4d9e8f', '#a8d5cc')
 
 
 def colour_of(number: int) -> str:

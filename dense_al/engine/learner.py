@@ -72,35 +72,34 @@ class Learner:
 
     def run_round(self, round_number: int, stop_after: tuple[int, str] | None = None) -> None:
         """Trains, then asks for what the next round trains on."""
-        started = time.perf_counter()
+        begun = time.perf_counter()
         ledger = self.store.ledger(before=round_number)
-        self.train(round_number, ledger)
+        self.train(round_number, ledger, begun)
         if round_number == self.rounds.count - 1 or stop_after == (round_number, 'train'):
             self._report(round_number)
             return
         query = self.select(round_number, ledger)
         self._report(round_number)  # before people are asked, which may take days
-        self.ask(round_number, query, started)
+        self.ask(round_number, query)
 
     def label_initially(self) -> None:
         """Draws and asks the initial labels, or takes those the user has."""
-        started = time.perf_counter()
         if isinstance(self.initial, np.ndarray):
             samples = self.initial
-            on_main(lambda: self._take_existing(samples, started))
+            on_main(lambda: self._take_existing(samples))
             return
         query = self._chosen(INITIAL, self.initial, self.initial_budget, Ledger())
-        self.ask(INITIAL, query, started)
+        self.ask(INITIAL, query)
 
-    def _take_existing(self, samples: np.ndarray, started: float) -> None:
+    def _take_existing(self, samples: np.ndarray) -> None:
         if self.store.read(INITIAL, 'round') is None:
             query, answers = existing_labels(samples, self.task)
             self.store.write_query(INITIAL, query, None)
             self.store.commit(INITIAL, 'query', self._query_commit(INITIAL, query, {}))
-            self._record(INITIAL, answers, {'ask': 0.0}, started)
+            self._record(INITIAL, answers, {'ask': 0.0})
 
-    def train(self, round_number: int, ledger: Ledger) -> None:
-        """Trains and evaluates on what is labelled."""
+    def train(self, round_number: int, ledger: Ledger, begun: float) -> None:
+        """Trains and evaluates on what is labelled; `begun` is when the round did."""
         commit = self.store.read(round_number, 'train')
         if commit is None:
             self.store.phase(f'{round_number}:train:begin')
@@ -125,6 +124,8 @@ class Learner:
                     f'but got {self.rounds.metric!r}'
                 )
             commit = self._train_commit(round_number, ledger, result)
+            spent = time.perf_counter() - begun
+            commit['seconds']['setup'] = spent - sum(commit['seconds'].values())
             write = partial(self.store.commit, round_number, 'train', commit)
             on_main(write)
 
@@ -151,11 +152,11 @@ class Learner:
         """Observes the pool and chooses what to ask."""
         return self._chosen(round_number, self.acquisition, self.budget, ledger)
 
-    def ask(self, round_number: int, query: Query, started: float) -> None:
+    def ask(self, round_number: int, query: Query) -> None:
         """Puts the query to the oracle and records its answers."""
-        on_main(lambda: self._ask(round_number, query, started))
+        on_main(lambda: self._ask(round_number, query))
 
-    def _ask(self, round_number: int, query: Query, started: float) -> None:
+    def _ask(self, round_number: int, query: Query) -> None:
         if self.store.read(round_number, 'round') is not None:
             return
         begun = time.perf_counter()
@@ -171,19 +172,24 @@ class Learner:
                 rng=rng_for(self.seed, round_number, 'oracle'),
             )
         )
-        self._record(round_number, answers, {'ask': time.perf_counter() - begun}, started)
+        self._record(round_number, answers, {'ask': time.perf_counter() - begun})
 
-    def _record(
-        self, round_number: int, answers: list[Answer], seconds: dict[str, float], started: float
-    ) -> None:
+    def _record(self, round_number: int, answers: list[Answer], seconds: dict[str, float]) -> None:
         """Writes the answers and commits the round."""
         begun = time.perf_counter()
         self.store.write_answers(round_number, answers)
         commit = self._round_commit(round_number, answers)
-        now = time.perf_counter()
-        commit['seconds'] = {**seconds, 'record': now - begun}
-        commit['overhead_seconds'] = now - started - self._framework_seconds(round_number)
+        commit['seconds'] = {**seconds, 'record': time.perf_counter() - begun}
+        commit['overhead_seconds'] = self._overhead(round_number, commit['seconds'])
         self.store.commit(round_number, 'round', commit)
+
+    def _overhead(self, round_number: int, seconds: dict[str, float]) -> float:
+        """Seconds of the round outside training, evaluation and the forward passes."""
+        train = (self.store.read(round_number, 'train') or {}).get('seconds', {})
+        query = (self.store.read(round_number, 'query') or {}).get('seconds', {})
+        observed = query.get('observe', 0.0) - query.get('forward', 0.0)
+        own = train.get('setup', 0.0) + query.get('select', 0.0) + sum(seconds.values())
+        return own + observed
 
     def _chosen(
         self, round_number: int, acquisition: Acquisition, budget: Budget, ledger: Ledger
@@ -299,9 +305,3 @@ class Learner:
             'cost': asdict(totals(answers)),
             'class_histogram': {c: int(counts[i]) for i, c in enumerate(self.task.classes)},
         }
-
-    def _framework_seconds(self, round_number: int) -> float:
-        """Seconds of the round inside training, evaluation and the forward passes."""
-        train = self.store.read(round_number, 'train') or {}
-        query = self.store.read(round_number, 'query') or {}
-        return sum(train.get('seconds', {}).values()) + query.get('seconds', {}).get('forward', 0.0)

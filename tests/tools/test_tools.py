@@ -172,3 +172,19 @@ def test_the_four_dicts_are_needed(tmp_path, name):
     path.write_text(STOCK.replace(f'{name} =', f'{name}s ='))
     with pytest.raises(ConfigError, match=f'Expected the dict `{name}`.*Did you mean `{name}s`'):
         load_config(path)
+
+
+def test_the_method_of_the_readme_runs(small_config, tmp_path, monkeypatch):
+    readme = (TOOLS.parent / 'README.md').read_text()
+    blocks = [b.split('```')[0] for b in readme.split('```python\n')[1:]]
+    method = next(b for b in blocks if b.startswith('# my_method.py'))
+    used = next(b for b in blocks if b.startswith('custom_imports'))
+    (tmp_path / 'my_method.py').write_text(method)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = small_config(
+        more=used.replace('acquisition = dict(', 'acquisition = dict(_delete_=True, ')
+    )
+    options = ['--cfg-options', 'rounds.count=2', 'rounds.iterations=2']
+    assert main([path, '--work-dir', str(tmp_path / 'run'), *options]) == 0
+    scores = RunStore(tmp_path / 'run').query(0).score
+    assert (scores <= 1).all() and (scores > 0).all()
