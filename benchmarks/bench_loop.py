@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.runner import load_checkpoint
 
 from dense_al.engine.main import _parse, build
 from dense_al.engine.observe import observe
@@ -42,7 +43,9 @@ def run_rounds(folder, iterations, rounds):
 
 def plain_inference(learner, checkpoint, samples):
     """Seconds of the model's own test loop over the pool."""
-    model = learner.task._model(checkpoint)
+    model = learner.task._model()
+    load_checkpoint(model, str(checkpoint), map_location='cpu', logger='silent')
+    model.eval()
     begun = time.perf_counter()
     with torch.no_grad():
         for batch in learner.task._loader(samples):

@@ -25,6 +25,7 @@ from dense_al.adapters import (
 from dense_al.adapters import (
     mmseg_metric,  # noqa: F401 registers the metric
 )
+from dense_al.adapters.mmseg_predict import last_layer, probabilities
 from dense_al.adapters.runner import (
     CurvePoint,
     labelled_totals,
@@ -137,6 +138,22 @@ class MMSegTask:
         if problems:
             raise ConfigError(f'{len(problems)} of {len(samples)} labels are wrong: {problems[0]}')
 
+    def check_model(self, needs: frozenset[str]) -> None:
+        """Builds the model once, before anything is trained.
+
+        Args:
+            needs: What the acquisition needs of a prediction.
+
+        Raises:
+            ConfigError: It cannot be built, or has no features where they are needed.
+        """
+        try:
+            model = self._model()
+        except (KeyError, TypeError, AttributeError, ImportError) as error:
+            raise ConfigError(f'Could not build `model`: {error}') from error
+        if 'features' in needs:
+            last_layer(model)
+
     def train(self, job: TrainJob) -> TrainResult:
         """Trains on the answers and evaluates on the validation set."""
         return self._run(job, 'train')
@@ -157,25 +174,18 @@ class MMSegTask:
         self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str]
     ) -> Iterator[SegPrediction]:
         """Class probabilities at original size, in the order of `samples`."""
-        model: Any = self._model(checkpoint)
+        model = self._model()
+        load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True, logger='silent')
+        model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
         captured: list[torch.Tensor] = []
         if 'features' in needs:
-            layer = model.decode_head.conv_seg
+            layer = last_layer(model)
             layer.register_forward_pre_hook(lambda module, inputs: captured.append(inputs[0]))
         for batch in self._loader(samples):
             captured.clear()
-            outputs = model.test_step(batch)
-            for i, output in enumerate(outputs):
-                logits = output.seg_logits.data.float()
-                if len(logits) == 1:  # mmseg applies the sigmoid itself
-                    probs = torch.cat([1 - logits, logits])
-                else:
-                    probs = logits.softmax(0)
-                yield SegPrediction(
-                    sample=int(output.metainfo['sample']),
-                    probs=probs,
-                    features=captured[0][i].float() if captured else None,
-                )
+            for i, (probs, meta) in enumerate(probabilities(model, batch)):
+                features = captured[0][i].float() if captured else None
+                yield SegPrediction(sample=int(meta['sample']), probs=probs, features=features)
 
     def _runner(self, job: TrainJob, what: str) -> tuple[Runner, bool]:
         """The Runner of one round, and whether it goes on in the middle of it."""
@@ -224,14 +234,13 @@ class MMSegTask:
         )
         return loader
 
-    def _model(self, checkpoint: Path) -> torch.nn.Module:
-        """The model with the weights of a checkpoint, ready to predict."""
+    def _model(self) -> Any:
+        """The model of the config, for one process and with weights of no meaning."""
         cfg = copy.deepcopy(self._cfg['model'])
         surgery.local_norms(cfg)
-        model = MODELS.build(cfg)
-        load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True, logger='silent')
-        model.to('cuda' if torch.cuda.is_available() else 'cpu')
-        return model.eval()
+        if self._cfg.get('data_preprocessor'):
+            cfg.setdefault('data_preprocessor', self._cfg['data_preprocessor'])
+        return MODELS.build(cfg)
 
     def _loader(self, samples: np.ndarray) -> DataLoader:
         """Batches of the pool's images, in the order of `samples`."""

@@ -108,6 +108,7 @@ def build(args: argparse.Namespace) -> Learner:
     from dense_al.adapters.mmseg import MMSegTask
 
     task = MMSegTask(cfg, rounds, partial=acquisition.kind != 'image')
+    task.check_model(acquisition.needs)
     initial = _initial(cfg, rounds, task.manifest)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
     learner = Learner(

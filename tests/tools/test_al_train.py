@@ -241,6 +241,7 @@ MISTAKES = {
     'rounds.start=scrach': 'Did you mean `scratch`',
     'rounds.initial.acquisition.type=BoxInBoxx': 'rounds.initial.acquisition',
     'model.decode_head.loss_decode.type=DiceLoss': 'counts unlabelled pixels in its denominator',
+    'model.backbone.type=UNett': 'Could not build `model`',
     'train_dataloader.dataset.data_root=/nowhere': '/nowhere',
     'train_dataloader.dataset.img_suffix=.jpg': 'it is empty',
     'train_dataloader.dataset.seg_map_suffix=.tif': '8 of 8 labels are wrong: Expected a label',
