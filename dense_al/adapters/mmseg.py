@@ -3,6 +3,7 @@
 import copy
 import gc
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -47,6 +48,9 @@ from dense_al.pool import AnswerStore
 from dense_al.progress import bar
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, Manifest, SegPrediction
+
+# It is set wherever it matters; with class weights it must not be.
+warnings.filterwarnings('ignore', 'Default ``avg_non_ignore`` is False')
 
 
 class MMSegTask:

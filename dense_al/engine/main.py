@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import takewhile
@@ -49,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parse(arguments)
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     logger.setLevel(logging.INFO if int(os.environ.get('RANK', 0)) == 0 else logging.ERROR)
-    warnings.filterwarnings('ignore', 'Default ``avg_non_ignore`` is False')  # set where it matters
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with processes(args.launcher):

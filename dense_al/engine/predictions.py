@@ -44,8 +44,8 @@ def predictions_of(work_dir: Path | str) -> Callable[[int, int], np.ndarray | No
 
 def _task(config: Path) -> Any:
     """The run's task."""
+    ops.install()
     from dense_al.adapters.mmseg import MMSegTask
 
-    ops.install()
     cfg = Config.fromfile(str(config))
     return MMSegTask(cfg, Rounds(**cfg['rounds']), partial=False)
