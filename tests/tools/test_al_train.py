@@ -182,6 +182,19 @@ def test_mmengine_keeps_nothing_of_finished_rounds(small_config, tmp_path):
     assert kept() == (before[0] + 1, before[1])
 
 
+@pytest.mark.parametrize('persistent', [True, False])
+def test_data_workers_end_with_their_round(small_config, tmp_path, persistent):
+    import multiprocessing
+
+    options = ['rounds.count=1', 'rounds.iterations=2']
+    for loader in ('train_dataloader', 'val_dataloader'):
+        options += [f'{loader}.num_workers=1', f'{loader}.persistent_workers={persistent}']
+    assert run(small_config(), tmp_path / 'run', '--cfg-options', *options) == 0
+    assert multiprocessing.active_children() == []
+    # A worker that has to be waited for costs five seconds.
+    assert RunStore(tmp_path / 'run').read(0, 'train')['seconds']['setup'] < 4
+
+
 def test_one_tracker_run_for_the_whole_curve(small_config, tmp_path):
     hooks = "default_hooks = dict(logger=dict(interval=1))\nlog_level = 'WARNING'\n"
     assert run(small_config(more=hooks), tmp_path / 'run') == 0
