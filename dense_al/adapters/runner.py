@@ -182,7 +182,7 @@ def end_workers(runner: Runner) -> None:
         loader = getattr(loop, 'dataloader', None)
         endless = getattr(loop, 'dataloader_iterator', None)
         for holder in (loader, endless):
-            iterator = getattr(holder, '_iterator', None)
+            iterator: Any = getattr(holder, '_iterator', None)
             if hasattr(iterator, '_shutdown_workers'):
                 iterator._shutdown_workers()
 
