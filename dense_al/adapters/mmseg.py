@@ -21,10 +21,9 @@ from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from torch.utils.data import DataLoader
 
 from dense_al.adapters import (
-    mmseg_config as surgery,
-)
-from dense_al.adapters import (
+    mmseg_config,
     mmseg_metric,  # noqa: F401 registers the metric
+    surgery,
 )
 from dense_al.adapters.mmseg_predict import last_layer, probabilities
 from dense_al.adapters.runner import (
@@ -64,8 +63,8 @@ class MMSegTask:
 
     def __init__(self, cfg: Config, rounds: Rounds, partial: bool = True) -> None:
         init_default_scope(cfg.get('default_scope', 'mmseg'))
-        surgery.check_model(cfg['model'], partial)
-        surgery.check_metric(cfg['val_evaluator'], rounds.metric)
+        mmseg_config.check_model(cfg['model'], partial)
+        mmseg_config.check_metric(cfg['val_evaluator'], rounds.metric)
         self._cfg, self._rounds = cfg, rounds
         self._curve: Visualizer | None = None
         pool = surgery.pool_dataset(cfg)
@@ -202,7 +201,7 @@ class MMSegTask:
             per_epoch=-(-len(loader['dataset']) // int(loader.get('batch_size', 1))),
             old_per_epoch=-(-len(self.manifest) // int(loader.get('batch_size', 1))),
         )
-        surgery.partial_losses(cfg['model'])
+        mmseg_config.partial_losses(cfg['model'])
         if cfg.get('launcher', 'none') == 'none':
             surgery.local_norms(cfg['model'])
         evaluator = cfg.get('val_evaluator')

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import ConfigDict
 
-from dense_al.adapters import mmseg_config as surgery
+from dense_al.adapters import mmseg_config, surgery
 from dense_al.registry import ConfigError
 
 
@@ -46,12 +46,12 @@ def test_a_train_cfg_without_length():
         surgery.set_length(config(type='IterBasedTrainLoop'), 5, None, 1, 1)
 
 
-@pytest.mark.parametrize('name', sorted(surgery.REFUSED))
+@pytest.mark.parametrize('name', sorted(mmseg_config.REFUSED))
 def test_what_cannot_learn_from_parts_is_refused_by_name(name):
     model = dict(decode_head=[dict(type='FCNHead', loss_decode=dict(type=name))])
     with pytest.raises(ConfigError, match=f'`{name}`'):
-        surgery.check_model(model, partial=True)
-    surgery.check_model(model, partial=False)
+        mmseg_config.check_model(model, partial=True)
+    mmseg_config.check_model(model, partial=False)
 
 
 def test_wrappers_that_repeat_come_off_and_others_are_refused():
@@ -73,7 +73,7 @@ def test_losses_average_over_labelled_pixels():
     plain = torch.nn.functional.cross_entropy
     for weight in (None, [0.5, 2.0, 1.0]):
         model = dict(loss_decode=[dict(type='CrossEntropyLoss', class_weight=weight)])
-        surgery.partial_losses(model)
+        mmseg_config.partial_losses(model)
         found = MODELS.build(model['loss_decode'][0])(score, label, ignore_index=255)
         tensor = None if weight is None else torch.tensor(weight)
         assert found.item() == pytest.approx(
@@ -84,10 +84,10 @@ def test_losses_average_over_labelled_pixels():
 def test_metrics_are_known_beforehand():
     evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
     for name in ('aAcc', 'mIoU', 'mDice', 'mAcc'):
-        surgery.check_metric(evaluator, name)
+        mmseg_config.check_metric(evaluator, name)
     with pytest.raises(ConfigError, match='Did you mean `mDice`'):
-        surgery.check_metric([evaluator], 'mDise')
-    surgery.check_metric(dict(type='MyMetric'), 'whatever')
+        mmseg_config.check_metric([evaluator], 'mDise')
+    mmseg_config.check_metric(dict(type='MyMetric'), 'whatever')
 
 
 def test_local_norms():

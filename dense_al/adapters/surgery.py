@@ -1,0 +1,104 @@
+"""Changes to a stock mm config that every framework's rounds need."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dense_al.registry import ConfigError
+
+UNWRAPPED = ('RepeatDataset',)
+
+
+def dicts(node: Any) -> Iterator[dict[str, Any]]:
+    """All dicts inside a nested config, outermost first."""
+    if isinstance(node, dict):
+        yield node
+        for value in list(node.values()):
+            yield from dicts(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from dicts(value)
+
+
+def pool_dataset(cfg: Any) -> dict[str, Any]:
+    """The training data set's config, which is the pool; wrappers that only repeat are taken off.
+
+    Raises:
+        ConfigError: A wrapper that is not supported.
+    """
+    node = copy.deepcopy(cfg['train_dataloader']['dataset'])
+    while node.get('type') in UNWRAPPED:
+        node = node['dataset']
+    if 'dataset' in node or 'datasets' in node:
+        raise ConfigError(
+            f'Expected `train_dataloader.dataset` to be one data set, but got the wrapper '
+            f'`{node["type"]}`; give the data set inside it'
+        )
+    return node
+
+
+def local_norms(model: Any) -> None:
+    """Replaces SyncBN, which needs several processes, by BN (in place)."""
+    for node in dicts(model):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+
+
+def is_epoch_based(train_cfg: dict[str, Any]) -> bool:
+    """Whether a train_cfg counts in epochs."""
+    return bool(train_cfg.get('by_epoch')) or 'Epoch' in str(train_cfg.get('type'))
+
+
+def set_length(
+    cfg: Any, iterations: int | None, epochs: int | None, per_epoch: int, old_per_epoch: int
+) -> int:
+    """Gives a round its length and scales the schedulers to it (in place).
+
+    Args:
+        cfg: The round's config.
+        iterations: Iterations of the round, or
+        epochs: passes over the labelled samples; None for both: as the config says.
+        per_epoch: Iterations of one pass over the labelled samples.
+        old_per_epoch: Iterations of one pass over the whole pool.
+
+    Returns:
+        Iterations of the round.
+    """
+    train_cfg = cfg['train_cfg']
+    epoch_based = is_epoch_based(train_cfg)
+    key = 'max_epochs' if epoch_based else 'max_iters'
+    if key not in train_cfg:
+        raise ConfigError(f'Expected the key `train_cfg.{key}`, which is required')
+    old = int(train_cfg[key])
+    old_iterations = old * old_per_epoch if epoch_based else old
+    if iterations is None:
+        iterations = epochs * per_epoch if epochs is not None else old_iterations
+    for scheduler in _schedulers(cfg.get('param_scheduler')):
+        by_epoch = scheduler.get('by_epoch', True)
+        _scale(scheduler, iterations / (old if by_epoch and epoch_based else old_iterations))
+        scheduler['by_epoch'] = False
+        scheduler.pop('convert_to_iter_based', None)
+    cfg['train_cfg'] = {
+        'type': 'IterBasedTrainLoop',
+        'max_iters': iterations,
+        'val_interval': iterations,
+    }
+    return iterations
+
+
+def _schedulers(node: Any) -> list[dict[str, Any]]:
+    if node is None:
+        return []
+    return list(node) if isinstance(node, (list, tuple)) else [node]
+
+
+def _scale(scheduler: dict[str, Any], factor: float) -> None:
+    """Scales everything that counts steps."""
+    change: Callable[[Any], int] = lambda value: max(1, round(value * factor))  # noqa: E731
+    for key in ('end', 'T_max', 'step_size', 'total_steps'):
+        if isinstance(scheduler.get(key), (int, float)):
+            scheduler[key] = change(scheduler[key])
+    if scheduler.get('begin'):
+        scheduler['begin'] = change(scheduler['begin'])
+    if scheduler.get('milestones'):
+        scheduler['milestones'] = [change(m) for m in scheduler['milestones']]
