@@ -61,6 +61,8 @@ class MMSegTask:
         partial: Whether images may be labelled in part.
     """
 
+    form = 'pixels'
+
     def __init__(self, cfg: Config, rounds: Rounds, partial: bool = True) -> None:
         init_default_scope(cfg.get('default_scope', 'mmseg'))
         mmseg_config.check_model(cfg['model'], partial)

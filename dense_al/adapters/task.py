@@ -9,7 +9,7 @@ import numpy as np
 
 from dense_al.pool import Ledger, Units
 from dense_al.registry import ConfigError, check_keys, nearest
-from dense_al.structures import Manifest
+from dense_al.structures import Label, Manifest
 
 INITIAL_KEYS = ('acquisition', 'budget', 'labelled', 'checkpoint')
 STARTS = ('scratch', 'previous', 'initial')
@@ -120,6 +120,7 @@ class Task(Protocol):
 
     manifest: Manifest
     classes: list[str]
+    form: str  # what a label of a whole sample is: `pixels` or `boxes`
 
     def train(self, job: TrainJob) -> TrainResult:
         """Trains and evaluates; writes `job.checkpoint`."""
@@ -139,6 +140,6 @@ class Task(Protocol):
         """Raises `ConfigError` unless every label of the pool can be read."""
         ...
 
-    def read_label(self, sample: int) -> np.ndarray:
-        """(H, W) uint8 label of the data set; only the oracle may ask."""
+    def read_label(self, sample: int) -> Label:
+        """The label of the data set, (H, W) uint8 or boxes; only the oracle may ask."""
         ...

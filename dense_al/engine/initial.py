@@ -10,11 +10,12 @@ from dense_al.registry import ConfigError, nearest
 from dense_al.structures import (
     ANSWERED,
     Answer,
+    Boxes,
     ElementRows,
     Manifest,
     Query,
-    dominant_class,
-    encode_labels,
+    category_of,
+    encode,
 )
 
 
@@ -70,7 +71,9 @@ def existing_labels(samples: np.ndarray, task: Task) -> tuple[Query, list[Answer
     )
     answers = []
     for sample in samples:
-        label = np.ascontiguousarray(task.read_label(int(sample)).ravel())
+        label = task.read_label(int(sample))
+        if not isinstance(label, Boxes):
+            label = np.ascontiguousarray(label.ravel())
         answers.append(
             Answer(
                 sample=int(sample),
@@ -79,12 +82,12 @@ def existing_labels(samples: np.ndarray, task: Task) -> tuple[Query, list[Answer
                 kind='image',
                 status=ANSWERED,
                 source='existing',
-                elements=len(label),
-                category=dominant_class(label),
+                elements=int(task.manifest.areas[sample]),
+                category=category_of(label),
                 clicks=0.0,
                 seconds=0.0,
                 expires_round=-1,
-                payload=encode_labels(label),
+                payload=encode(label),
             )
         )
     return Query.of_rows('image', rows), answers

@@ -15,9 +15,9 @@ from dense_al.engine.initial import existing_labels
 from dense_al.engine.observe import observe
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle
-from dense_al.pool import Ledger, Units, totals
+from dense_al.pool import Ledger, Units, price_kind, totals
 from dense_al.registry import ConfigError
-from dense_al.structures import IGNORE, Answer, Budget, ElementRows, Query, decode_labels
+from dense_al.structures import Answer, Budget, ElementRows, Query, class_counts
 
 logger = logging.getLogger('dense_al')
 
@@ -170,6 +170,7 @@ class Learner:
                 classes=self.task.classes,
                 read_label=self.task.read_label,
                 rng=rng_for(self.seed, round_number, 'oracle'),
+                form=self.task.form,
             )
         )
         self._record(round_number, answers, {'ask': time.perf_counter() - begun})
@@ -205,7 +206,7 @@ class Learner:
             ledger=ledger,
             budget=budget,
             pool_elements=int(self.task.manifest.areas.sum()),
-            prices=self._prices,
+            prices=self.prices,
             rng=rng_for(self.seed, round_number, 'select'),
             n_classes=len(self.task.classes),
             ask_declined_again=self.oracle.ask_declined_again,
@@ -263,10 +264,12 @@ class Learner:
             raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
         return rows, forward
 
-    def _prices(
+    def prices(
         self, kind: str, size: np.ndarray, sample: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        return self.oracle.prices.of(kind, size, self.task.manifest.areas[sample])
+        """Clicks and seconds (N,) of units that are not answered yet; objects are not counted."""
+        whole = self.task.manifest.areas[sample]
+        return self.oracle.prices.of(price_kind(kind, self.task.form), size, whole)
 
     def _start(self, round_number: int) -> Any:
         """Weights the round starts from."""
@@ -292,11 +295,8 @@ class Learner:
         }
 
     def _round_commit(self, round_number: int, answers: list[Answer]) -> dict[str, Any]:
-        counts = np.zeros(256, np.int64)
-        for answer in answers:
-            if answer.payload:
-                counts += np.bincount(decode_labels(answer.payload), minlength=256)
-        counts[IGNORE] = 0
+        n = len(self.task.classes)
+        counts = np.sum([class_counts(a.payload, n) for a in answers], axis=0, initial=0)
         declined = sum(a.status == 'declined' for a in answers)
         return {
             'round': round_number,

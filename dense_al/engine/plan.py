@@ -53,8 +53,8 @@ def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> Po
         samples = np.unique(np.linspace(0, len(manifest) - 1, SAMPLED).astype(np.int64))
     sizes = [units.sizes(int(s)) for s in samples]
     size = np.concatenate(sizes)
-    whole = np.repeat(manifest.areas[samples], [len(s) for s in sizes])
-    clicks, seconds = learner.oracle.prices.of(acquisition.kind, size, whole)
+    owner = np.repeat(samples, [len(s) for s in sizes])
+    clicks, seconds = learner.prices(acquisition.kind, size, owner)
     scale = len(manifest) / len(samples)
     return PoolEstimate(
         units=len(size) * scale,

@@ -40,12 +40,11 @@ def select_once(
     samples = np.setdiff1d(np.arange(len(task.manifest)), done)
     samples = acquisition.samples(samples, rng_for(learner.seed, 0, 'subset'))
     rows, _ = observe(task, acquisition, learner.units, samples, checkpoint, learner.progress)
-    prices = learner.oracle.prices
     given = Selection(
         ledger=Ledger(),
         budget=Budget(n),
         pool_elements=int(task.manifest.areas.sum()),
-        prices=lambda kind, size, sample: prices.of(kind, size, task.manifest.areas[sample]),
+        prices=learner.prices,
         rng=rng_for(learner.seed, 0, 'select'),
         n_classes=len(task.classes),
     )

@@ -1,22 +1,24 @@
 """What every oracle offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dense_al.pool import Prices, Units
+from dense_al.pool import Prices, Units, price_kind
 from dense_al.structures import (
     ANSWERED,
     DECLINED,
     Answer,
+    Boxes,
+    Label,
     Manifest,
     Query,
-    dominant_class,
-    encode_labels,
+    category_of,
+    encode,
 )
 
 
@@ -34,8 +36,9 @@ class Asking:
         manifest: The samples.
         units: The units they are divided into.
         classes: Class names; a label is an index into them.
-        read_label: Sample -> (H, W) uint8 label of the data set, for simulated annotators.
+        read_label: Sample -> label of the data set, (H, W) uint8 or boxes, to simulate people.
         rng: Source of randomness.
+        form: What a label of a whole sample is: `pixels` or `boxes`.
     """
 
     query: Query
@@ -43,8 +46,9 @@ class Asking:
     manifest: Manifest
     units: Units
     classes: list[str]
-    read_label: Callable[[int], np.ndarray]
+    read_label: Callable[[int], Label]
     rng: np.random.Generator
+    form: str = 'pixels'
 
 
 class Oracle(ABC):
@@ -72,16 +76,21 @@ class Oracle(ABC):
             WaitingForAnswers: Not answered yet.
         """
 
-    def _answers(self, asking: Asking, labels: dict[int, np.ndarray | None]) -> list[Answer]:
+    def _answers(self, asking: Asking, labels: Mapping[int, Label | None]) -> list[Answer]:
         """Answers for rows of the query.
 
         Args:
             asking: The query.
-            labels: Row -> (P,) uint8 labels of its pixels in raster order, None = declined.
+            labels: Row -> (P,) uint8 labels of its pixels in raster order, or boxes; None =
+                declined.
         """
         query = asking.query
+        objects = np.zeros(len(query), np.int64)
+        for i, values in labels.items():
+            objects[i] = len(values) if isinstance(values, Boxes) else 0
         areas = asking.manifest.areas[query.sample]
-        clicks, seconds = self.prices.of(query.kind, query.size, areas)
+        kind = price_kind(query.kind, asking.form)
+        clicks, seconds = self.prices.of(kind, query.size, areas, objects)
         return [
             Answer(
                 sample=int(query.sample[i]),
@@ -91,11 +100,11 @@ class Oracle(ABC):
                 status=DECLINED if values is None else ANSWERED,
                 source=self.source,
                 elements=int(query.size[i]),
-                category=-1 if values is None else dominant_class(values),
+                category=-1 if values is None else category_of(values),
                 clicks=float(clicks[i]),
                 seconds=float(seconds[i]),
                 expires_round=-1,
-                payload=b'' if values is None else encode_labels(values),
+                payload=b'' if values is None else encode(values),
             )
             for i, values in sorted(labels.items())
         ]

@@ -12,7 +12,7 @@ from skimage.segmentation import find_boundaries
 from dense_al.oracles.base import Asking, Oracle, WaitingForAnswers
 from dense_al.pool import UnitPixels
 from dense_al.regions import read_image
-from dense_al.registry import ORACLES, nearest
+from dense_al.registry import ORACLES, ConfigError, nearest
 from dense_al.structures import IGNORE, Answer
 
 WAIT_FOR = ('all', 'any')
@@ -50,6 +50,10 @@ class Files(Oracle):
         self.wait_for = wait_for
 
     def answer(self, asking: Asking) -> list[Answer]:
+        if asking.form != 'pixels':
+            raise ConfigError(
+                f'Expected labels of pixels for the oracle `Files`, but got {asking.form}'
+            )
         ask, given = asking.folder / 'ask', asking.folder / 'labels'
         if not (ask / 'query.json').exists():
             write_questions(ask, asking)

@@ -7,7 +7,7 @@ import numpy as np
 from dense_al.oracles.base import Asking, Oracle
 from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES
-from dense_al.structures import IGNORE, Answer
+from dense_al.structures import IGNORE, Answer, Boxes, Label
 
 
 @ORACLES.register
@@ -15,7 +15,8 @@ class GroundTruth(Oracle):
     """Answers with the label of the data set.
 
     Args:
-        noise: Probability in [0, 1] that a class within a unit is mistaken for another one.
+        noise: Probability in [0, 1] that a class within a unit, or the class of an object, is
+            mistaken for another one.
         decline: Probability in [0, 1] that a unit is declined (billed, not answered).
         prices: Price table, see `dense_al.pool.Prices`.
         ask_declined_again: Whether a declined unit may be asked again.
@@ -42,17 +43,35 @@ class GroundTruth(Oracle):
         # One draw per unit in the order of the query, whatever is read when.
         declined = asking.rng.random(len(query)) < self.decline
         seeds = asking.rng.integers(0, 2**63, len(query))
-        labels: dict[int, np.ndarray | None] = {}
+        labels: dict[int, Label | None] = {}
         for sample in np.unique(query.sample):
-            label = asking.read_label(int(sample)).ravel()
-            pixels = UnitPixels(asking.units.map(int(sample))) if query.kind != 'image' else None
+            label = asking.read_label(int(sample))
+            whole = query.kind == 'image'
+            pixels = None if whole else UnitPixels(asking.units.map(int(sample)))
             for i in np.flatnonzero(query.sample == sample):
-                values = label if pixels is None else label[pixels[int(query.unit[i])]]
-                if self.noise:
-                    rng = np.random.default_rng(int(seeds[i]))
-                    values = mistaken(values, self.noise, len(asking.classes), rng)
+                rng = np.random.default_rng(int(seeds[i]))
+                values = self._noisy(_part(label, pixels, int(query.unit[i])), asking, rng)
                 labels[int(i)] = None if declined[i] else values
         return self._answers(asking, labels)
+
+    def _noisy(self, label: Label, asking: Asking, rng: np.random.Generator) -> Label:
+        """The label with mistakes: of pixels whole classes, of boxes single objects."""
+        n = len(asking.classes)
+        if not self.noise:
+            return label
+        if isinstance(label, Boxes):
+            wrong = rng.random(len(label)) < self.noise
+            other = (label.labels + rng.integers(1, max(n, 2), len(label))) % n
+            return Boxes(label.boxes, np.where(wrong, other, label.labels))
+        return mistaken(label, self.noise, n, rng)
+
+
+def _part(label: Label, pixels: UnitPixels | None, unit: int) -> Label:
+    """What a sample's label says about one unit."""
+    if isinstance(label, Boxes):
+        return label
+    flat = label.ravel()
+    return flat if pixels is None else flat[pixels[unit]]
 
 
 def mistaken(

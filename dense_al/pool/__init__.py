@@ -1,7 +1,7 @@
 """What is labelled, what it cost, and the one door to labels."""
 
 from dense_al.pool.answers import AnswerStore, UnitPixels, Units, WholeImages
-from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices
+from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices, price_kind
 from dense_al.pool.ledger import Ledger, Totals, totals
 from dense_al.pool.views import views
 
@@ -15,6 +15,7 @@ __all__ = [
     'UnitPixels',
     'Units',
     'WholeImages',
+    'price_kind',
     'totals',
     'views',
 ]

@@ -10,19 +10,23 @@ from dense_al.registry import ConfigError, check_keys
 
 @dataclass(frozen=True)
 class Price:
-    """The price of a unit that covers a share of its sample: share x whole + fixed.
+    """The price of a unit: share of its sample x whole + objects drawn in it x object + fixed.
 
     Attributes:
         whole_clicks: Clicks to label a whole sample densely.
         whole_seconds: Seconds to label a whole sample densely.
         fixed_clicks: Clicks for each unit whatever its size.
         fixed_seconds: Seconds for each unit whatever its size.
+        object_clicks: Clicks for each object that is drawn.
+        object_seconds: Seconds for each object that is drawn.
     """
 
     whole_clicks: float = 0.0
     whole_seconds: float = 0.0
     fixed_clicks: float = 0.0
     fixed_seconds: float = 0.0
+    object_clicks: float = 0.0
+    object_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -37,8 +41,9 @@ class Price:
 # training images hold 4,756,857 polygon vertices and 338,302 class clicks (Cai et al. 2021).
 CITYSCAPES_SECONDS = 5400.0
 CITYSCAPES_CLICKS = (4_756_857 + 338_302) / 2975
-# A class chosen from a list for an outlined region, and an extreme-point box with its class
-# (Papadopoulos et al. 2017: 7 s); a point on a given object 0.9 s (Cheng et al. 2022).
+# A class chosen from a list for an outlined region, or a look at an image, 1 s; an extreme-point
+# box with its class 7 s (Papadopoulos et al. 2017); a point on a given object 0.9 s (Cheng et al.
+# 2022).
 DEFAULT_PRICES: dict[str, Price] = {
     'image': Price(whole_clicks=CITYSCAPES_CLICKS, whole_seconds=CITYSCAPES_SECONDS),
     'region': Price(
@@ -47,6 +52,7 @@ DEFAULT_PRICES: dict[str, Price] = {
         fixed_clicks=1.0,
         fixed_seconds=1.0,
     ),
+    'boxes': Price(fixed_seconds=1.0, object_clicks=4.0, object_seconds=7.0),
     'instance': Price(fixed_clicks=4.0, fixed_seconds=7.0),
     'point': Price(fixed_clicks=1.0, fixed_seconds=0.9),
 }
@@ -66,13 +72,21 @@ class Prices:
             check_keys(price, Price.__dataclass_fields__, f'oracle.prices.{kind}')
             self._prices[kind] = Price(**price)
 
-    def of(self, kind: str, size: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of(
+        self,
+        kind: str,
+        size: np.ndarray,
+        whole: np.ndarray,
+        objects: np.ndarray | float = 0.0,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Prices of units.
 
         Args:
-            kind: `image`, `instance`, `region` or `point`.
+            kind: `image` (labelled densely), `boxes` (an image whose objects get boxes),
+                `instance`, `region` or `point`.
             size: (N,) pixels or points of each unit.
             whole: (N,) pixels or points of the sample each unit lies in.
+            objects: (N,) objects drawn in each unit; 0 where that is not known yet.
 
         Returns:
             Clicks (N,) float64 and seconds (N,) float64.
@@ -80,6 +94,19 @@ class Prices:
         price = self._prices[kind]
         share = np.asarray(size, np.float64) / np.maximum(np.asarray(whole, np.float64), 1)
         return (
-            share * price.whole_clicks + price.fixed_clicks,
-            share * price.whole_seconds + price.fixed_seconds,
+            share * price.whole_clicks + objects * price.object_clicks + price.fixed_clicks,
+            share * price.whole_seconds + objects * price.object_seconds + price.fixed_seconds,
         )
+
+
+def price_kind(kind: str, form: str) -> str:
+    """The row of the price table: what it costs to label an image depends on what is drawn in it.
+
+    Args:
+        kind: Kind of the unit.
+        form: What a label of a whole sample is, `pixels` or `boxes`.
+
+    >>> price_kind('image', 'boxes'), price_kind('image', 'pixels'), price_kind('region', 'pixels')
+    ('boxes', 'image', 'region')
+    """
+    return 'boxes' if kind == 'image' and form == 'boxes' else kind

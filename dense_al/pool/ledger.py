@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dense_al.structures import ANSWERED, Answer, ElementRows
+from dense_al.structures import ANSWERED, Answer, ElementRows, decode_boxes, holds_boxes
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,14 @@ class Ledger:
         return asked
 
     def class_counts(self, n_classes: int) -> np.ndarray:
-        """(C,) int64: units in force whose dominant class is each class."""
-        categories = [a.category for a in self.in_force() if a.category >= 0]
-        return np.bincount(np.array(categories, np.int64), minlength=n_classes)
+        """(C,) int64: units in force whose dominant class is each class; of boxes, every object."""
+        counts = np.zeros(n_classes, np.int64)
+        for answer in self.in_force():
+            if holds_boxes(answer.payload):
+                counts += np.bincount(decode_boxes(answer.payload).labels, minlength=n_classes)
+            elif answer.category >= 0:
+                counts[answer.category] += 1
+        return counts
 
     def totals(self) -> Totals:
         """What was paid over all rounds, exactly (every answer is billed, replaced ones too)."""

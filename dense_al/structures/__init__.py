@@ -11,7 +11,9 @@ from dense_al.structures.answers import (
     dominant_class,
     encode_labels,
 )
+from dense_al.structures.boxes import Boxes, decode_boxes, encode_boxes, holds_boxes
 from dense_al.structures.budget import Budget
+from dense_al.structures.labels import Label, category_of, class_counts, encode
 from dense_al.structures.manifest import Manifest
 from dense_al.structures.prediction import SegPrediction
 from dense_al.structures.rows import KINDS, ElementRows, Query
@@ -21,7 +23,9 @@ __all__ = [
     'DECLINED',
     'IGNORE',
     'KINDS',
+    'Label',
     'Answer',
+    'Boxes',
     'Budget',
     'ElementRows',
     'Manifest',
@@ -29,7 +33,13 @@ __all__ = [
     'SegPrediction',
     'answers_of_table',
     'answers_table',
+    'category_of',
+    'class_counts',
+    'decode_boxes',
     'decode_labels',
     'dominant_class',
+    'encode',
+    'encode_boxes',
     'encode_labels',
+    'holds_boxes',
 ]
