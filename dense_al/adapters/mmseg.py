@@ -36,10 +36,10 @@ from dense_al.adapters.runner import (
 )
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.adapters.tracker import begin_round, curve_visualizer
+from dense_al.datasets.images import image_size
 from dense_al.datasets.segmentation import (
     PoolSegDataset,
     annotation_loader,
-    image_size,
     with_answered_crops,
     without_annotations,
 )

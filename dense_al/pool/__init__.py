@@ -1,6 +1,7 @@
 """What is labelled, what it cost, and the one door to labels."""
 
 from dense_al.pool.answers import AnswerStore, UnitPixels, Units, WholeImages
+from dense_al.pool.boxes import BoxStore
 from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices, price_kind
 from dense_al.pool.ledger import Ledger, Totals, totals
 from dense_al.pool.views import views
@@ -8,6 +9,7 @@ from dense_al.pool.views import views
 __all__ = [
     'DEFAULT_PRICES',
     'AnswerStore',
+    'BoxStore',
     'Ledger',
     'Price',
     'Prices',

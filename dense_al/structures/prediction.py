@@ -31,3 +31,36 @@ class SegPrediction:
     def labels(self) -> np.ndarray:
         """(H, W) uint8 most probable class."""
         return self.probs.argmax(0).to(torch.uint8).cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class DetPrediction:
+    """What a detector says of one image: K boxes that survived the threshold and the suppression.
+
+    Attributes:
+        sample: Index into the manifest.
+        boxes: (K, 4) float32, x1 y1 x2 y2 in pixels of the original image, best first.
+        probs: (K, C) float32 in [0, 1], probabilities of the classes; those of a sigmoid head need
+            not sum to 1.
+        background: (K,) float32 in [0, 1], probability of no object.
+        scores: (K,) float32 in [0, 1], what the detector ranks by.
+        passes: (M, K, C) float32, `probs` of M stochastic passes over the same anchors or
+            proposals; None where none were asked.
+        box_passes: (M, K, 4) float32, `boxes` of those passes.
+        image_features: (D,) float32, pooled outputs of the head before activation; None where none
+            were asked.
+    """
+
+    sample: int
+    boxes: np.ndarray
+    probs: np.ndarray
+    background: np.ndarray
+    scores: np.ndarray
+    passes: np.ndarray | None = None
+    box_passes: np.ndarray | None = None
+    image_features: np.ndarray | None = None
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(K,) int64: the most probable class of each box."""
+        return self.probs.argmax(axis=1)

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from dense_al.datasets.images import UnreadableSampleError, image_size
 from dense_al.datasets.segmentation import (
     AnsweredCrop,
     PoolSegDataset,
-    UnreadableSampleError,
-    image_size,
     with_answered_crops,
     without_annotations,
 )

@@ -1,0 +1,67 @@
+"""mmdet data sets that show a trainer what was answered, and a predictor only images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset
+
+from dense_al.datasets.images import UnreadableSampleError
+from dense_al.pool import BoxStore
+
+TRIES = 50
+
+
+@DATASETS.register_module()
+class PoolDetDataset(BaseDataset):
+    """Images of the pool, with objects from answers or none at all; never ground truth.
+
+    Args:
+        records: One dict per sample of the pool, in the manifest's order, with `img_path`,
+            `img_id`, `height` and `width`.
+        samples: (S,) the samples to show, as indices into the manifest.
+        answers: Where objects come from; None shows images only.
+        metainfo: Class names and palette.
+        pipeline: Transforms; mmdet's annotation loading reads no file but these records.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[dict[str, Any]],
+        samples: Sequence[int],
+        answers: BoxStore | None,
+        metainfo: dict[str, Any],
+        pipeline: Sequence[Any],
+    ) -> None:
+        self._records, self._samples, self._answers = records, list(samples), answers
+        super().__init__(metainfo=metainfo, pipeline=list(pipeline), serialize_data=False)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Records of the samples shown, with the answered objects and no other."""
+        return [self._record(int(s)) for s in self._samples]
+
+    def _record(self, sample: int) -> dict[str, Any]:
+        given = self._records[sample]
+        record = {k: given[k] for k in ('img_path', 'img_id', 'height', 'width')}
+        instances = []
+        if self._answers is not None:
+            objects = self._answers.boxes(sample)
+            instances = [
+                {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': 0}
+                for box, label in zip(objects.boxes, objects.labels)
+            ]
+        return {**record, 'sample': sample, 'instances': instances}
+
+    def __getitem__(self, idx: int) -> Any:
+        # mmengine would put another sample in the place of one that fails.
+        path = self._records[self._samples[idx]]['img_path']
+        for _ in range(TRIES):
+            try:
+                data = self.pipeline(self.get_data_info(idx))
+            except Exception as error:
+                raise UnreadableSampleError(f'Could not load {path}: {error}') from error
+            if data is not None:  # a random crop without objects gives nothing
+                return data
+        raise UnreadableSampleError(
+            f'Could not load {path}: the pipeline returned nothing {TRIES} times'
+        )
