@@ -48,7 +48,7 @@ def plain_inference(learner, checkpoint, samples):
     model.eval()
     begun = time.perf_counter()
     with torch.no_grad():
-        for batch in learner.task._loader(samples):
+        for batch in learner.task._image_loader(samples):
             model.test_step(batch)
     return time.perf_counter() - begun
 

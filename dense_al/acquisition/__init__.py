@@ -2,11 +2,14 @@
 
 from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, rng_for, take
 from dense_al.acquisition.composed import Composed
+from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
 from dense_al.acquisition.samplers import KCenter, KMeansPlusPlus, RandomOrder, TopK
 
 __all__ = [
     'Acquisition',
+    'BoxUncertainty',
     'Composed',
+    'ImageCoreSet',
     'KCenter',
     'KMeansPlusPlus',
     'NothingLeftError',

@@ -69,12 +69,14 @@ class Acquisition(ABC):
         observes: Which samples it must see (`pool`, `labelled`).
         kind: Kind of its units.
         unit: Config of its units, see `dense_al.regions`.
+        options: What else it asks of a prediction; the framework's adapter knows what it means.
     """
 
     needs: frozenset[str] = frozenset()
     observes: frozenset[str] = frozenset({'pool'})
     kind: str = 'image'
     unit: Any = None
+    options: Any = None
 
     def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Samples to observe this round, a sorted subset of (S,) int64 `unlabelled`."""

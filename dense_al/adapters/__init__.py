@@ -1,1 +1,30 @@
 """The only files that know a framework's models."""
+
+from typing import Any
+
+from dense_al.registry import ConfigError, nearest
+
+SCOPES = ('mmseg', 'mmdet')
+
+
+def build_task(cfg: Any, rounds: Any, partial: bool) -> Any:
+    """The task of a config, by its `default_scope`; frameworks are imported when needed.
+
+    Args:
+        cfg: A stock config of the framework.
+        rounds: How long a round trains.
+        partial: Whether samples may be labelled in part.
+
+    Raises:
+        ConfigError: A framework without an adapter.
+    """
+    scope = cfg.get('default_scope', 'mmseg')
+    if scope not in SCOPES:
+        raise ConfigError(f'Unknown `default_scope` {scope!r}. {nearest(str(scope), SCOPES)}')
+    if scope == 'mmdet':
+        from dense_al.adapters.mmdet import MMDetTask
+
+        return MMDetTask(cfg, rounds)
+    from dense_al.adapters.mmseg import MMSegTask
+
+    return MMSegTask(cfg, rounds, partial)

@@ -119,14 +119,14 @@ def _last_part(parts: Path) -> str | None:
     return str(found[-1]) if found else None
 
 
-def run_round(runner: Runner, job: TrainJob, what: str, classes: list[str]) -> TrainResult:
+def run_round(runner: Runner, job: TrainJob, what: str, per_class: dict[str, str]) -> TrainResult:
     """Trains or only evaluates, saves the weights, and lets go of everything mmengine keeps.
 
     Args:
         runner: Of this round alone.
         job: The round.
         what: `train` or `val`.
-        classes: Names that `class/<name>` metrics are looked up by.
+        per_class: Class -> the metric that is its result.
     """
     times = Times()
     runner.register_hook(times)
@@ -141,7 +141,7 @@ def run_round(runner: Runner, job: TrainJob, what: str, classes: list[str]) -> T
     shutil.rmtree(job.folder / PARTS, ignore_errors=True)
     metrics = {k: float(v) for k, v in times.metrics.items()}
     return TrainResult(
-        per_class={c: metrics.pop(f'class/{c}', float('nan')) for c in classes},
+        per_class={c: metrics.pop(m, float('nan')) for c, m in per_class.items()},
         metrics=metrics,
         train_seconds=total - times.evaluate_seconds,
         evaluate_seconds=times.evaluate_seconds,

@@ -1,7 +1,7 @@
 """Changes to a stock mm config that every framework's rounds need."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dense_al.registry import ConfigError
@@ -42,6 +42,20 @@ def local_norms(model: Any) -> None:
     for node in dicts(model):
         if node.get('type') == 'SyncBN':
             node['type'] = 'BN'
+
+
+def image_pipeline(pipeline: Sequence[Any]) -> list[Any]:
+    """A copy of a test pipeline that opens no label file and keeps which sample it is."""
+    kept = []
+    for step in copy.deepcopy(list(pipeline)):
+        if 'LoadAnnotations' in str(step.get('type')):
+            continue
+        if str(step.get('type')).startswith('Pack'):
+            default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor')
+            keys = step.get('meta_keys', (*default, 'flip', 'flip_direction'))
+            step['meta_keys'] = (*keys, 'sample')
+        kept.append(step)
+    return kept
 
 
 def is_epoch_based(train_cfg: dict[str, Any]) -> bool:

@@ -131,7 +131,7 @@ class Task(Protocol):
         ...
 
     def predict(
-        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str]
+        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str], options: Any = None
     ) -> Iterator[Any]:
         """Predictions for the samples, in their order, one by one."""
         ...

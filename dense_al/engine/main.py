@@ -17,6 +17,7 @@ from mmengine.config import Config, DictAction
 
 from dense_al import ops
 from dense_al.acquisition import Acquisition
+from dense_al.adapters import build_task
 from dense_al.adapters.task import Rounds
 from dense_al.config import apply_sandbox, load_config
 from dense_al.engine.distribution import on_main, processes
@@ -103,9 +104,7 @@ def build(args: argparse.Namespace) -> Learner:
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
     on_main(lambda: write_world_of(cfg.get('sandbox')))
-    from dense_al.adapters.mmseg import MMSegTask
-
-    task = MMSegTask(cfg, rounds, partial=acquisition.kind != 'image')
+    task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
     initial = _initial(cfg, rounds, task.manifest)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')

@@ -44,7 +44,7 @@ def observe(
     if not acquisition.needs:
         parts = [acquisition.observe(None, int(s), units) for s in mine]
     else:
-        predictions = iter(task.predict(checkpoint, mine, acquisition.needs))
+        predictions = iter(task.predict(checkpoint, mine, acquisition.needs, acquisition.options))
         show = progress and world()[0] == 0
         for i, sample in enumerate(bar(mine, 'observing', len(mine), show)):
             begun = time.perf_counter()

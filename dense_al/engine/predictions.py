@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.config import Config
 
 from dense_al import ops
+from dense_al.adapters import build_task
 from dense_al.adapters.task import Rounds
 from dense_al.engine.store import RunStore
 
@@ -45,7 +46,5 @@ def predictions_of(work_dir: Path | str) -> Callable[[int, int], np.ndarray | No
 def _task(config: Path) -> Any:
     """The run's task."""
     ops.install()
-    from dense_al.adapters.mmseg import MMSegTask
-
     cfg = Config.fromfile(str(config))
-    return MMSegTask(cfg, Rounds(**cfg['rounds']), partial=False)
+    return build_task(cfg, Rounds(**cfg['rounds']), partial=False)

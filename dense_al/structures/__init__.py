@@ -15,7 +15,7 @@ from dense_al.structures.boxes import Boxes, decode_boxes, encode_boxes, holds_b
 from dense_al.structures.budget import Budget
 from dense_al.structures.labels import Label, category_of, class_counts, encode
 from dense_al.structures.manifest import Manifest
-from dense_al.structures.prediction import SegPrediction
+from dense_al.structures.prediction import DetectionOptions, DetPrediction, SegPrediction
 from dense_al.structures.rows import KINDS, ElementRows, Query
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     'Answer',
     'Boxes',
     'Budget',
+    'DetPrediction',
+    'DetectionOptions',
     'ElementRows',
     'Manifest',
     'Query',

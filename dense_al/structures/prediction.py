@@ -33,6 +33,29 @@ class SegPrediction:
         return self.probs.argmax(0).to(torch.uint8).cpu().numpy()
 
 
+@dataclass(frozen=True)
+class DetectionOptions:
+    """Which boxes of a detector an acquisition sees.
+
+    Attributes:
+        score_thr: Least score, in [0, 1].
+        nms_iou: Boxes of one class that overlap more are suppressed, in (0, 1].
+        nms_pre: Best candidates before the suppression.
+        max_boxes: Best boxes after it.
+        passes: Stochastic passes of the head, with dropout in front of its last layers.
+        dropout: Probability of that dropout.
+        seed: Of the dropout; each sample and pass has a stream of its own.
+    """
+
+    score_thr: float = 0.5
+    nms_iou: float = 0.5
+    nms_pre: int = 1000
+    max_boxes: int = 20
+    passes: int = 0
+    dropout: float = 0.5
+    seed: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class DetPrediction:
     """What a detector says of one image: K boxes that survived the threshold and the suppression.

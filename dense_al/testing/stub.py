@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ class StubTask:
         )
 
     def predict(
-        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str]
+        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str], options: Any = None
     ) -> Iterator[SegPrediction]:
         """Class probabilities by distance to the means; the raw features if asked for."""
         means = np.load(checkpoint)

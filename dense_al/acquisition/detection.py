@@ -1,0 +1,176 @@
+"""Images to label with boxes, by what a detector says of them (Riedlinger et al. 2023)."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dense_al.acquisition import functional as F
+from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, take
+from dense_al.acquisition.functional import detection as D
+from dense_al.pool import Units
+from dense_al.registry import ACQUISITIONS, ConfigError, nearest
+from dense_al.structures import DetectionOptions, DetPrediction, ElementRows, Query
+
+SCORES = ('Entropy', 'Margin', 'MutualInformation', 'MCDropout')
+AGGREGATES = ('sum', 'mean', 'max')
+
+
+class _ImagesWithBoxes(Acquisition):
+    """Whole images; the detector is asked for boxes."""
+
+    kind = 'image'
+    unit: Any = {'type': 'Image'}
+    options = DetectionOptions()
+
+    def _rows(self, sample: int, units: Units, score: float, features: np.ndarray) -> ElementRows:
+        return ElementRows.of_sample(
+            sample, np.array([score]), units.sizes(sample), None, features[None]
+        )
+
+
+@ACQUISITIONS.register
+class BoxUncertainty(_ImagesWithBoxes):
+    """Images whose boxes the detector is least sure of.
+
+    Args:
+        score: `Entropy`, `Margin` ((1 - (p1 - p2))^2), `MutualInformation` or `MCDropout` of each
+            box's class probabilities, renormalised over the classes.
+        aggregate: `sum`, `mean` or `max` over the boxes of an image; 0 without boxes.
+        weight: None, or `'class'`: each box counts (n + C) / (n_c + 1) by its predicted class, n_c
+            being the labelled objects of it.
+        score_thr: Boxes below this score are not seen.
+        nms_iou: Boxes of one class that overlap more are suppressed.
+        max_boxes: Best boxes of an image that count.
+        passes: Stochastic passes, where the score needs them.
+        dropout: Probability of dropout in front of the head's last layers.
+        subset: Share of the samples, drawn anew each round, that are observed; None: all.
+    """
+
+    def __init__(
+        self,
+        score: str = 'Entropy',
+        aggregate: str = 'sum',
+        weight: str | None = None,
+        score_thr: float = 0.5,
+        nms_iou: float = 0.5,
+        max_boxes: int = 20,
+        passes: int = 10,
+        dropout: float = 0.5,
+        subset: float | None = None,
+    ) -> None:
+        for name, value, valid in (
+            ('score', score, SCORES),
+            ('aggregate', aggregate, AGGREGATES),
+        ):
+            if value not in valid:
+                raise ConfigError(
+                    f'Unknown `acquisition.{name}` {value!r}. {nearest(str(value), valid)}'
+                )
+        if weight not in (None, 'class'):
+            raise ConfigError(f"Expected `acquisition.weight` None or 'class', but got {weight!r}")
+        self.score, self.aggregate, self.weight = score, aggregate, weight
+        self.subset = subset
+        self.needs = frozenset({'boxes'})
+        self.options = DetectionOptions(
+            score_thr=score_thr,
+            nms_iou=nms_iou,
+            max_boxes=max_boxes,
+            passes=passes if score in ('MutualInformation', 'MCDropout') else 0,
+            dropout=dropout,
+        )
+
+    def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if self.subset is None or len(unlabelled) == 0:
+            return unlabelled
+        n = max(1, round(self.subset * len(unlabelled)))
+        return np.sort(rng.choice(unlabelled, n, replace=False))
+
+    def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
+        values = self._values(prediction)
+        width = values.shape[1] + 1
+        # Weights and standardisation need the whole pool: the boxes travel with their image.
+        table = np.full((self.options.max_boxes, width), np.nan, np.float32)
+        table[: len(values), 0] = prediction.labels
+        table[: len(values), 1:] = values
+        return self._rows(sample, units, 0.0, table.ravel())
+
+    def _values(self, prediction: DetPrediction) -> np.ndarray:
+        """(K, D) what is kept of each box: its score, or its deviations."""
+        if self.score == 'MCDropout':
+            if prediction.passes is None or prediction.box_passes is None:
+                raise ValueError('Expected a prediction with passes, but got none')
+            return D.deviations(prediction.passes, prediction.box_passes)
+        if self.score == 'MutualInformation':
+            if prediction.passes is None:
+                raise ValueError('Expected a prediction with passes, but got none')
+            return D.mutual_information(D.renormalised(prediction.passes))[:, None]
+        probs = D.renormalised(prediction.probs)
+        values = D.shannon(probs) if self.score == 'Entropy' else D.squared_margin(probs)
+        return values[:, None]
+
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        rows = rows.sorted_by_key()
+        asked = given.ledger.asked(self.kind, rows, given.ask_declined_again)
+        if asked.all():
+            raise NothingLeftError(f'Expected images left to ask, but all {len(rows)} were asked')
+        rows = replace(rows, score=self._scores(rows, given))
+        shuffled = given.rng.permutation(np.flatnonzero(~asked))
+        order = shuffled[np.argsort(-rows.score[shuffled], kind='stable')]
+        return _query(self.kind, rows, order, given)
+
+    def _scores(self, rows: ElementRows, given: Selection) -> np.ndarray:
+        """(N,) score of each image."""
+        assert rows.features is not None
+        tables = rows.features.reshape(len(rows), self.options.max_boxes, -1)
+        owner, place = np.nonzero(~np.isnan(tables[:, :, 0]))
+        boxes = tables[owner, place].astype(np.float64)
+        if self.score == 'MCDropout':
+            values = D.largest_deviation(boxes[:, 1:])
+        else:
+            values = boxes[:, 1]
+        if self.weight:
+            weights = D.class_weights(given.ledger.class_counts(given.n_classes))
+            values = values * weights[boxes[:, 0].astype(np.int64)]
+        return D.over_boxes(values, owner, len(rows), self.aggregate)
+
+
+@ACQUISITIONS.register
+class ImageCoreSet(_ImagesWithBoxes):
+    """Images that cover the pool in the space of the head's outputs (Sener and Savarese 2018).
+
+    The published sandbox flattens the outputs before activation; here each level is pooled to a
+    fixed grid first, so that images may differ in size.
+    """
+
+    def __init__(self) -> None:
+        self.needs = frozenset({'image_features'})
+        self.observes = frozenset({'pool', 'labelled'})
+
+    def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
+        if prediction.image_features is None:
+            raise ValueError('Expected a prediction with image features, but got none')
+        return self._rows(sample, units, 0.0, prediction.image_features)
+
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        rows = rows.sorted_by_key()
+        asked = given.ledger.asked(self.kind, rows, given.ask_declined_again)
+        if asked.all():
+            raise NothingLeftError(f'Expected images left to ask, but all {len(rows)} were asked')
+        spend = given.spend(self.kind, rows)
+        most = int((~asked).sum())
+        n = min(most, max(1, int(given.amount / spend[~asked].min() + 1e-9)))
+        order = F.k_center_greedy(rows.features, asked, n, rng=given.rng)
+        return _query(self.kind, rows, order, given)
+
+
+def _query(kind: str, rows: ElementRows, order: np.ndarray, given: Selection) -> Query:
+    """The first rows of an order that the budget pays for."""
+    spend = given.spend(kind, rows)
+    picks = take(order, spend, given.amount)
+    if len(picks) == 0:
+        raise ConfigError(
+            f'Expected `budget.per_round` to pay for at least one {kind}, but the first takes '
+            f'{spend[order[0]]:.6g} {given.budget.unit} and the budget is {given.amount:.6g}'
+        )
+    return Query.of_rows(kind, replace(rows, features=None).take(picks))

@@ -1,0 +1,136 @@
+"""Scores of boxes and of images made of boxes, as in the sandbox of Riedlinger et al. 2023."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TINY = 1e-12
+
+
+def renormalised(probs: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Class probabilities that sum to 1, without the background.
+
+    Args:
+        probs: (..., C) of any head, in [0, 1].
+
+    Returns:
+        (..., C) float64; uniform where all are 0.
+
+    >>> renormalised(np.array([0.2, 0.6])).round(2).tolist()
+    [0.25, 0.75]
+    """
+    probs = np.asarray(probs, np.float64)
+    total = probs.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, probs / np.maximum(total, _TINY), 1 / probs.shape[-1])
+
+
+def squared_margin(probs: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(1 - (p1 - p2))^2 of the two most probable classes.
+
+    Args:
+        probs: (..., C) that sum to 1, C >= 2.
+
+    >>> squared_margin(np.array([0.75, 0.25])).item()
+    0.25
+    """
+    top = np.sort(np.asarray(probs, np.float64), axis=-1)[..., -2:]
+    return (1 - (top[..., 1] - top[..., 0])) ** 2
+
+
+def shannon(probs: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Entropy in nats over the last axis, (..., C) to (...)."""
+    probs = np.asarray(probs, np.float64)
+    return -(probs * np.log(np.maximum(probs, np.finfo(np.float64).tiny))).sum(axis=-1)
+
+
+def mutual_information(passes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Entropy of the mean minus mean entropy (BALD; Houlsby et al. 2011).
+
+    Args:
+        passes: (M, ..., C) probabilities of M stochastic passes that sum to 1 over C.
+
+    Returns:
+        (...) float64 in nats, >= 0.
+
+    >>> mutual_information(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).round(4).tolist()
+    [0.6931]
+    """
+    mean = np.asarray(passes, np.float64).mean(axis=0)
+    return np.maximum(shannon(mean) - shannon(passes).mean(axis=0), 0)
+
+
+def deviations(
+    passes: NDArray[np.floating], box_passes: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """How far stochastic passes spread, per box and quantity.
+
+    Args:
+        passes: (M, K, C) probabilities.
+        box_passes: (M, K, 4) boxes in pixels.
+
+    Returns:
+        (K, 4 + C + 1) float64: standard deviations of the box's sides, of each class and of the
+        best class's probability.
+    """
+    passes = np.asarray(passes, np.float64)
+    parts = [np.asarray(box_passes, np.float64), passes, passes.max(axis=-1, keepdims=True)]
+    return np.concatenate([p.std(axis=0) for p in parts], axis=-1)
+
+
+def largest_deviation(spread: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The largest standardised deviation of each box (MC dropout).
+
+    Args:
+        spread: (N, D) deviations of all boxes of the pool.
+
+    Returns:
+        (N,) float64: each column is standardised over the boxes, then the largest counts.
+
+    >>> largest_deviation(np.array([[0.0, 1.0], [2.0, 1.0]])).tolist()
+    [0.0, 1.0]
+    """
+    spread = np.asarray(spread, np.float64)
+    if len(spread) == 0:
+        return np.zeros(0)
+    scale = spread.std(axis=0)
+    return ((spread - spread.mean(axis=0)) / np.where(scale > 0, scale, 1)).max(axis=1)
+
+
+def class_weights(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(n + C) / (n_c + 1): classes that are rare among the n labelled objects count more.
+
+    Args:
+        counts: (C,) labelled objects of each class.
+
+    >>> class_weights(np.array([3, 0])).tolist()
+    [1.25, 5.0]
+    """
+    counts = np.asarray(counts, np.float64)
+    return (counts.sum() + len(counts)) / (counts + 1)
+
+
+def over_boxes(
+    values: NDArray[np.floating], owner: NDArray[np.integer], n: int, how: str
+) -> NDArray[np.float64]:
+    """Scores of images from scores of their boxes.
+
+    Args:
+        values: (K,) scores of boxes.
+        owner: (K,) image of each box, in [0, n).
+        n: Images.
+        how: `sum`, `mean` or `max`.
+
+    Returns:
+        (n,) float64; 0 for an image without boxes.
+
+    >>> over_boxes(np.array([1.0, 3.0]), np.array([1, 1]), 2, 'mean').tolist()
+    [0.0, 2.0]
+    """
+    values = np.asarray(values, np.float64)
+    if how == 'max':
+        out = np.full(n, -np.inf)
+        np.maximum.at(out, owner, values)
+        return np.where(np.isfinite(out), out, 0.0)
+    total = np.bincount(owner, values, n).astype(np.float64)
+    if how == 'sum':
+        return total
+    return total / np.maximum(np.bincount(owner, minlength=n), 1)

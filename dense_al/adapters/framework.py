@@ -1,0 +1,241 @@
+"""What tasks on OpenMMLab frameworks share: the pool, one mmengine Runner per round, the images."""
+
+import copy
+import gc
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import Runner, load_checkpoint
+from mmengine.visualization import Visualizer
+from torch.utils.data import DataLoader, Dataset
+
+from dense_al.adapters import surgery
+from dense_al.adapters.runner import (
+    CurvePoint,
+    labelled_totals,
+    round_config,
+    run_folder,
+    run_round,
+    runner_arguments,
+)
+from dense_al.adapters.task import Rounds, TrainJob, TrainResult
+from dense_al.adapters.tracker import begin_round, curve_visualizer
+from dense_al.datasets.images import image_size
+from dense_al.progress import bar
+from dense_al.registry import ConfigError
+from dense_al.structures import Label, Manifest
+
+
+class FrameworkTask(ABC):
+    """A stock config of a framework as a task of the loop.
+
+    Args:
+        cfg: The config; its training set is the pool, its validation set the evaluation.
+        rounds: How long a round trains.
+
+    Attributes:
+        form: What a label of a whole sample is, `pixels` or `boxes`.
+        per_class: How the evaluator names the result of a class, `{}` standing for its name.
+    """
+
+    form: ClassVar[str]
+    scope: ClassVar[str]
+    per_class: ClassVar[str]
+    least_classes: ClassVar[int] = 2
+
+    def __init__(self, cfg: Config, rounds: Rounds) -> None:
+        init_default_scope(self.scope)
+        self._cfg, self._rounds = cfg, rounds
+        self._curve: Visualizer | None = None
+        pool = surgery.pool_dataset(cfg)
+        self._pipeline = pool.get('pipeline', [])
+        dataset = DATASETS.build(self._whole_pool(pool))
+        if len(dataset) == 0:
+            raise ConfigError('Expected images in `train_dataloader.dataset`, but it is empty')
+        self._records = [dataset.get_data_info(i) for i in range(len(dataset))]
+        self._metainfo = dict(dataset.metainfo)
+        self.classes = [str(c) for c in self._metainfo.get('classes') or ()]
+        if len(self.classes) < self.least_classes:
+            raise ConfigError(
+                f'Expected at least {self.least_classes} classes in '
+                f'`train_dataloader.dataset.metainfo.classes`, but got {self.classes}'
+            )
+        paths = [os.path.abspath(record['img_path']) for record in self._records]
+        self.manifest = Manifest.of_images(_names(paths), paths, [image_size(p) for p in paths])
+
+    def _whole_pool(self, pool: dict[str, Any]) -> dict[str, Any]:
+        """The pool's config so that every image is in it and none is loaded."""
+        return {**pool, 'pipeline': [], 'serialize_data': False}
+
+    @property
+    def palette(self) -> list[list[int]]:
+        """RGB colour of each class, empty where the data set has none."""
+        return [list(c) for c in self._metainfo.get('palette') or ()]
+
+    @abstractmethod
+    def read_label(self, sample: int) -> Label:
+        """The label of the data set, checked; only the oracle may ask.
+
+        Raises:
+            OSError, ValueError: It is missing or wrong.
+        """
+
+    def check_labels(self) -> None:
+        """Reads every label of the pool once, before anything is trained.
+
+        Raises:
+            ConfigError: Some are missing or wrong: how many, and what is wrong with the first.
+        """
+
+        def problem(sample: int) -> str:
+            try:
+                self.read_label(sample)
+            except (OSError, ValueError) as error:
+                return str(error)
+            return ''
+
+        with ThreadPoolExecutor() as threads:
+            samples = range(len(self.manifest))
+            found = bar(threads.map(problem, samples), 'labels', len(samples))
+            problems = [text for text in found if text]
+        if problems:
+            raise ConfigError(f'{len(problems)} of {len(samples)} labels are wrong: {problems[0]}')
+
+    def check_model(self, needs: frozenset[str]) -> None:
+        """Builds the model once, before anything is trained.
+
+        Args:
+            needs: What the acquisition needs of a prediction.
+
+        Raises:
+            ConfigError: It cannot be built, or does not give what is needed.
+        """
+        try:
+            model = self._model()
+        except (KeyError, TypeError, AttributeError, ImportError) as error:
+            raise ConfigError(f'Could not build `model`: {error}') from error
+        self._check_needs(model, needs)
+
+    @abstractmethod
+    def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
+        """Raises `ConfigError` unless the model gives what is needed."""
+
+    def train(self, job: TrainJob) -> TrainResult:
+        """Trains on the answers and evaluates on the validation set."""
+        return self._run(job, 'train')
+
+    def evaluate(self, job: TrainJob) -> TrainResult:
+        """Evaluates `job.load_from` on the validation set; no training."""
+        return self._run(job, 'val')
+
+    def _run(self, job: TrainJob, what: str) -> TrainResult:
+        runner, inexact = self._runner(job, what)
+        result = run_round(runner, job, what, {c: self.per_class.format(c) for c in self.classes})
+        del runner
+        gc.collect()
+        return replace(result, exact=not inexact)
+
+    @torch.no_grad()
+    def predict(
+        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str], options: Any = None
+    ) -> Iterator[Any]:
+        """Predictions at original size, in the order of `samples`, one by one.
+
+        Args:
+            checkpoint: The weights.
+            samples: (S,) indices into the manifest.
+            needs: What the acquisition needs of a prediction.
+            options: What else it asks of the framework.
+        """
+        model = self._model()
+        load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True, logger='silent')
+        model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+        yield from self._predictions(model, self._image_loader(samples), needs, options)
+
+    @abstractmethod
+    def _predictions(
+        self, model: Any, loader: DataLoader, needs: frozenset[str], options: Any
+    ) -> Iterator[Any]:
+        """Predictions of all images of a loader."""
+
+    def _runner(self, job: TrainJob, what: str) -> tuple[Runner, bool]:
+        """The Runner of one round, and whether it goes on in the middle of it."""
+        cfg = copy.deepcopy(self._cfg)
+        loader = copy.deepcopy(cfg['train_dataloader'])
+        loader.pop('batch_sampler', None)
+        loader['sampler'] = {'type': 'InfiniteSampler', 'shuffle': True}
+        loader['dataset'] = self._answered(job)
+        batch = int(loader.get('batch_size', 1))
+        length = surgery.set_length(
+            cfg,
+            self._rounds.iterations,
+            self._rounds.epochs,
+            per_epoch=-(-len(loader['dataset']) // batch),
+            old_per_epoch=-(-len(self.manifest) // batch),
+        )
+        if cfg.get('launcher', 'none') == 'none':
+            surgery.local_norms(cfg['model'])
+        self._prepare(cfg)
+        interval = self._rounds.checkpoint_interval if what == 'train' else None
+        inexact = round_config(cfg, job, interval)
+        if self._curve is None:
+            self._curve = curve_visualizer(cfg.get('visualizer') or {}, run_folder(job))
+        begin_round(self._curve, job.round_number * length)
+        torch.manual_seed(job.seed)
+        arguments = {**runner_arguments(cfg), 'visualizer': self._curve}
+        runner = Runner(
+            train_dataloader=Runner.build_dataloader(loader, seed=job.seed), **arguments
+        )
+        runner.register_hook(CurvePoint(labelled_totals(job)))
+        return runner, inexact
+
+    @abstractmethod
+    def _prepare(self, cfg: Any) -> None:
+        """Changes model and evaluator of a round's config (in place)."""
+
+    @abstractmethod
+    def _answered(self, job: TrainJob) -> Any:
+        """The training data of a round: answered samples with their answers alone.
+
+        Raises:
+            ConfigError: There are none.
+        """
+
+    @abstractmethod
+    def _images(self, samples: Sequence[int], pipeline: Sequence[Any]) -> Dataset:
+        """Images of the pool without any label."""
+
+    def _model(self) -> Any:
+        """The model of the config, for one process and with weights of no meaning."""
+        cfg = copy.deepcopy(self._cfg['model'])
+        surgery.local_norms(cfg)
+        if self._cfg.get('data_preprocessor'):
+            cfg.setdefault('data_preprocessor', self._cfg['data_preprocessor'])
+        return MODELS.build(cfg)
+
+    def _image_loader(self, samples: np.ndarray) -> DataLoader:
+        """Batches of the pool's images, in the order of `samples`."""
+        stock = self._cfg.get('test_dataloader') or self._cfg['val_dataloader']
+        pipeline = surgery.image_pipeline(stock['dataset'].get('pipeline', []))
+        return DataLoader(
+            self._images(samples.tolist(), pipeline),
+            batch_size=int(stock.get('batch_size', 1)),
+            num_workers=int(stock.get('num_workers', 0)),
+            collate_fn=pseudo_collate,
+        )
+
+
+def _names(paths: list[str]) -> list[str]:
+    """Paths below their common folder: short and unique."""
+    common = os.path.commonpath([os.path.dirname(p) for p in paths])
+    return [os.path.relpath(p, common) for p in paths]

@@ -1,0 +1,88 @@
+"""Object detection with mmdet."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from dense_al.adapters.framework import FrameworkTask
+from dense_al.adapters.mmdet_predict import detections, reader_of
+from dense_al.adapters.task import TrainJob
+from dense_al.datasets.detection import PoolDetDataset
+from dense_al.pool import BoxStore
+from dense_al.registry import ConfigError
+from dense_al.structures import Boxes, DetectionOptions, DetPrediction
+
+
+class MMDetTask(FrameworkTask):
+    """A stock mmdet 3.x config as a task of the loop; a label is all boxes of an image."""
+
+    form = 'boxes'
+    scope = 'mmdet'
+    per_class = 'coco/{}_precision'
+    least_classes = 1
+
+    def _whole_pool(self, pool: dict[str, Any]) -> dict[str, Any]:
+        # Filters look at annotations: the pool must not shrink by what is not labelled yet.
+        whole = {**super()._whole_pool(pool), 'filter_cfg': None, 'test_mode': True}
+        self._needs_objects = bool((pool.get('filter_cfg') or {}).get('filter_empty_gt', False))
+        return whole
+
+    def read_label(self, sample: int) -> Boxes:
+        """The boxes of the data set without those to be ignored (crowds, difficult ones).
+
+        Raises:
+            ValueError: A class out of range, or a box outside the image.
+        """
+        objects = [o for o in self._records[sample]['instances'] if not o.get('ignore_flag')]
+        name = self.manifest.names[sample]
+        boxes = np.array([o['bbox'] for o in objects], np.float32).reshape(-1, 4)
+        labels = np.array([o['bbox_label'] for o in objects], np.int64)
+        if ((labels < 0) | (labels >= len(self.classes))).any():
+            raise ValueError(
+                f'Expected classes 0 to {len(self.classes) - 1} in {name}, '
+                f'but got {labels.tolist()}'
+            )
+        height, width = self.manifest.size(sample)
+        limit = np.array([width, height, width, height]) + 1
+        if (boxes < -1).any() or (boxes > limit).any():
+            raise ValueError(
+                f'Expected boxes inside {name} ({width} x {height}), but got {boxes.tolist()}'
+            )
+        return Boxes(boxes, labels)
+
+    def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
+        known = {'boxes', 'image_features'}
+        if needs - known:
+            raise ConfigError(
+                f'Expected an acquisition for detectors, but this one needs {sorted(needs)}'
+            )
+        if needs:
+            reader_of(model)
+
+    def _predictions(
+        self, model: Any, loader: DataLoader, needs: frozenset[str], options: Any
+    ) -> Iterator[DetPrediction]:
+        for batch in loader:
+            yield from detections(
+                model, batch, options or DetectionOptions(), 'image_features' in needs
+            )
+
+    def _prepare(self, cfg: Any) -> None:
+        evaluator = cfg['val_evaluator']
+        for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+            if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
+                metric['classwise'] = True  # results of classes, for the report
+
+    def _answered(self, job: TrainJob) -> PoolDetDataset:
+        answers = BoxStore(job.ledger.in_force(job.round_number))
+        samples = answers.samples
+        if self._needs_objects:
+            samples = [s for s in samples if len(answers.boxes(s))]
+        if not samples:
+            raise ConfigError('Expected at least one image with objects to train on, but got none')
+        return PoolDetDataset(self._records, samples, answers, self._metainfo, self._pipeline)
+
+    def _images(self, samples: Sequence[int], pipeline: Sequence[Any]) -> Dataset:
+        return PoolDetDataset(self._records, samples, None, self._metainfo, pipeline)
