@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.ops import batched_nms
 from torch.nn.functional import adaptive_avg_pool2d, dropout
 
 from dense_al.registry import ConfigError
@@ -220,8 +219,11 @@ def _detect(
 
 def suppressed(found: Candidates, options: DetectionOptions) -> torch.Tensor:
     """(K,) int64: candidates above the threshold that no better one suppresses, best first."""
+    from mmcv.ops import batched_nms
+
     order = found.scores.argsort(descending=True, stable=True)[: options.nms_pre]
-    order = order[found.scores[order] >= options.score_thr]
+    sides = found.boxes[order, 2:] - found.boxes[order, :2]
+    order = order[(found.scores[order] >= options.score_thr) & (sides > 0).all(1)]
     if len(order) == 0:
         return order
     labels = found.probs[order].argmax(1)

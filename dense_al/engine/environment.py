@@ -20,7 +20,7 @@ FIXED = ('seed', 'regions', 'units_key', 'device', 'threads', 'workers', 'batch_
 
 
 def environment(
-    args: Namespace, cfg: Config, task: Any, units_key: str, initial: Any
+    args: Namespace, cfg: Config, task: Any, unit: Any, units_key: str, initial: Any
 ) -> dict[str, Any]:
     """The contents of `environment.json`.
 
@@ -28,6 +28,7 @@ def environment(
         args: The command line.
         cfg: The resolved config.
         task: The task, for its classes and palette.
+        unit: Config of the units.
         units_key: Identifies the unit maps.
         initial: Plain description of how the initial labels come about.
     """
@@ -38,7 +39,7 @@ def environment(
         'method': Path(args.config).stem,
         'seed': args.seed,
         'rounds': cfg['rounds']['count'],
-        'regions': cfg['acquisition'].get('unit'),
+        'regions': unit,
         'cache_dir': str((work_dir.parent / 'regions').resolve()),
         'units_key': units_key,
         'classes': task.classes,

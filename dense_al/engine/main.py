@@ -106,7 +106,7 @@ def build(args: argparse.Namespace) -> Learner:
     on_main(lambda: write_world_of(cfg.get('sandbox')))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
-    initial = _initial(cfg, rounds, task.manifest)
+    initial = _initial(acquisition.unit, rounds, task.manifest)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
     learner = Learner(
         task=task,
@@ -133,9 +133,12 @@ def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner:
     if learner.oracle.reads_labels and not (store.work_dir / 'environment.json').exists():
         task.check_labels()
     units.prepare(workers=0 if len(task.manifest) < 500 else None)
-    given = cfg['rounds'].get('initial') or {'acquisition': _random(cfg)}
+    given = {
+        'acquisition': _random(learner.acquisition.unit),
+        **(cfg['rounds'].get('initial') or {}),
+    }
     start = [_plain_data(given), asdict(learner.initial_budget)]
-    now = environment(args, cfg, task, units.maps.key, start)
+    now = environment(args, cfg, task, _plain_data(learner.acquisition.unit), units.maps.key, start)
     store.phase('config')
     cfg.dump(str(store.work_dir / 'config.py'))
     record(store, now, args.allow_other_environment)
@@ -143,9 +146,9 @@ def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner:
         logger.info('initial labels and round 0 are those of %s', args.start_from)
 
 
-def _random(cfg: Config) -> dict[str, Any]:
+def _random(unit: Any) -> dict[str, Any]:
     """The initial acquisition where none is given."""
-    return {'type': 'Composed', 'unit': cfg['acquisition'].get('unit'), 'score': 'Random'}
+    return {'type': 'Composed', 'unit': unit, 'score': 'Random'}
 
 
 def _plain_data(node: Any) -> Any:
@@ -153,18 +156,18 @@ def _plain_data(node: Any) -> Any:
     return node.to_dict() if hasattr(node, 'to_dict') else node
 
 
-def _initial(cfg: Config, rounds: Rounds, manifest: Manifest) -> Acquisition | np.ndarray:
+def _initial(unit: Any, rounds: Rounds, manifest: Manifest) -> Acquisition | np.ndarray:
     """What gives the initial labels."""
     given = rounds.initial or {}
     if 'labelled' in given:
         return named_samples(given['labelled'], manifest)
     field = 'rounds.initial.acquisition'
-    initial: Acquisition = ACQUISITIONS.build(given.get('acquisition', _random(cfg)), field)
+    initial: Acquisition = ACQUISITIONS.build(given.get('acquisition', _random(unit)), field)
     if initial.needs:
         raise ConfigError(
             f'Expected `{field}` to need no model, but it needs {sorted(initial.needs)}'
         )
-    if initial.kind != 'image' and initial.unit != cfg['acquisition'].get('unit'):
+    if initial.kind != 'image' and initial.unit != unit:
         raise ConfigError(
             f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
             f'but got {initial.unit}'

@@ -72,28 +72,28 @@ class AcquisitionContract(ABC):
         assert _keys(self.select(rows)) == first
         assert (np.random.get_state()[1] == before).all()  # type: ignore[index]
 
-    @pytest.mark.parametrize(
-        'budget',
-        [Budget(7), Budget(100, 'pixels'), Budget(5, 'percent'), Budget(3000, 'seconds')],
-    )
-    def test_budget_is_kept_and_used(self, budget: Budget) -> None:
+    @pytest.mark.parametrize('unit', ['units', 'pixels', 'percent', 'seconds'])
+    def test_budget_is_kept_and_used(self, unit: str) -> None:
         rows = self.rows()
-        clicks, seconds = Prices().of('region', rows.size, np.full(len(rows), 256))
+        n = max(2, len(rows) // 12)
+        one = Budget(1, 'pixels' if unit == 'percent' else unit)
+        cheapest = one.measure(rows.size[:1], *self.prices(rows.size[:1]))[0]
+        amount = n if unit == 'units' else 1.5 * n * cheapest
+        budget = Budget(100 * amount / (6 * 256) if unit == 'percent' else amount, unit)
         query = self.select(rows, budget)
-        clicks, seconds = Prices().of(query.kind, query.size, np.full(len(query), 256))
-        spent = budget.measure(query.size, clicks, seconds).sum()
-        amount = budget.amount(6 * 256)
-        cheapest = budget.measure(
-            rows.size[:1], *Prices().of(query.kind, rows.size[:1], np.array([256]))
-        )
+        spent = one.measure(query.size, *self.prices(query.size)).sum()
         assert spent <= amount * (1 + 1e-9)
-        assert spent > amount - cheapest[0] * (1 + 1e-9)
+        assert spent > amount - cheapest * (1 + 1e-9)
+
+    def prices(self, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Clicks and seconds of units of the acquisition."""
+        return Prices().of(self.acquisition().kind, size, np.full(len(size), 256))
 
     def test_nothing_is_asked_twice(self) -> None:
         rows = self.rows()
-        first = self.select(rows, Budget(20))
+        first = self.select(rows, Budget(len(rows) // 3))
         ledger = Ledger([_answers(first)])
-        second = self.select(rows, Budget(20), ledger)
+        second = self.select(rows, Budget(len(rows) // 3), ledger)
         assert not set(_keys(first)) & set(_keys(second))
 
     def test_last_round_takes_the_rest_and_then_nothing_is_left(self) -> None:

@@ -1,0 +1,164 @@
+"""Boxes with class vectors equal mmdet's own detections, head family by head family."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+
+from dense_al import ops
+from dense_al.adapters.mmdet_predict import detections, reader_of
+from dense_al.registry import ConfigError
+from dense_al.structures import DetectionOptions
+
+NORM = dict(type='BN')
+PRIORS = dict(type='AnchorGenerator', scales=[2.0], ratios=[0.7, 1.4], strides=[8, 16, 32])
+TEST = dict(nms_pre=10000, min_bbox_size=0, score_thr=0.0, max_per_img=5000,
+            nms=dict(type='nms', iou_threshold=1.0))  # fmt: skip
+
+
+def base():
+    from conftest import CONFIGS
+
+    cfg = Config.fromfile(CONFIGS / '_base_/sandbox/glyphs.py').model
+    cfg.backbone.update(base_channels=4, stem_channels=4, init_cfg=None)
+    cfg.neck.update(in_channels=[8, 16, 32], out_channels=8)
+    cfg.bbox_head.update(in_channels=8, feat_channels=8, num_classes=5, anchor_generator=PRIORS)
+    cfg.test_cfg = ConfigDict(TEST)
+    return cfg
+
+
+def retina():
+    return base()
+
+
+def fcos():
+    cfg = base()
+    cfg.type = 'FCOS'
+    cfg.bbox_head = ConfigDict(
+        type='FCOSHead', num_classes=5, in_channels=8, feat_channels=8, stacked_convs=1,
+        strides=[8, 16, 32], norm_cfg=NORM,
+        regress_ranges=((-1, 32), (32, 64), (64, 1e8)))  # fmt: skip
+    cfg.train_cfg = None
+    return cfg
+
+
+def faster():
+    cfg = base()
+    cfg.type = 'FasterRCNN'
+    head = cfg.pop('bbox_head')
+    coder = dict(type='DeltaXYWHBBoxCoder')
+    cfg.rpn_head = ConfigDict(
+        type='RPNHead', in_channels=8, feat_channels=8, anchor_generator=PRIORS, bbox_coder=coder,
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True),
+        loss_bbox=dict(type='L1Loss'))  # fmt: skip
+    cfg.roi_head = ConfigDict(
+        type='StandardRoIHead',
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor', roi_layer=dict(type='RoIAlign', output_size=7,
+            sampling_ratio=0), out_channels=8, featmap_strides=[8, 16, 32]),
+        bbox_head=dict(
+            type='Shared2FCBBoxHead', in_channels=8, fc_out_channels=16, roi_feat_size=7,
+            num_classes=head.num_classes, bbox_coder=coder,
+            loss_cls=dict(type='CrossEntropyLoss'), loss_bbox=dict(type='L1Loss')))  # fmt: skip
+    cfg.train_cfg = None
+    rpn = dict(nms_pre=50, max_per_img=30, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=0)
+    cfg.test_cfg = ConfigDict(rpn=rpn, rcnn=TEST)
+    return cfg
+
+
+def yolo():
+    cfg = base()
+    cfg.type = 'YOLOV3'
+    cfg.neck = ConfigDict(
+        type='YOLOV3Neck', num_scales=3, in_channels=[32, 16, 8], out_channels=[16, 8, 4]
+    )
+    cfg.bbox_head = ConfigDict(
+        type='YOLOV3Head', num_classes=5, in_channels=[16, 8, 4], out_channels=[16, 8, 4],
+        anchor_generator=dict(
+            type='YOLOAnchorGenerator', base_sizes=[[(40, 40)], [(24, 24)], [(12, 12)]],
+            strides=[32, 16, 8]),
+        bbox_coder=dict(type='YOLOBBoxCoder'), featmap_strides=[32, 16, 8])  # fmt: skip
+    cfg.train_cfg = None
+    cfg.test_cfg = ConfigDict({**TEST, 'conf_thr': 0.0})
+    return cfg
+
+
+def build(cfg):
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    ops.install()
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg)
+    for parameter in model.parameters():  # fresh heads say the same everywhere
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def batch():
+    from mmdet.structures import DetDataSample
+
+    generator = torch.Generator().manual_seed(1)
+    samples = []
+    for i in range(2):
+        meta = dict(ori_shape=(64, 128), img_shape=(32, 64), scale_factor=(0.5, 0.5), sample=i)
+        samples.append(DetDataSample(metainfo=meta))
+    image = torch.randint(0, 255, (2, 3, 32, 64), generator=generator, dtype=torch.uint8)
+    return dict(inputs=list(image), data_samples=samples)
+
+
+@pytest.mark.parametrize('make', [retina, fcos, faster, yolo])
+@torch.no_grad()
+def test_boxes_and_scores_are_those_of_mmdet(make):
+    model = build(make())
+    options = DetectionOptions(score_thr=0.0, nms_iou=1.0, nms_pre=10000, max_boxes=10000)
+    ours = list(detections(model, batch(), options))
+    theirs = model.test_step(batch())
+    assert [p.sample for p in ours] == [0, 1]
+    for mine, other in zip(ours, theirs):
+        wanted = other.pred_instances
+        boxes, scores = wanted.bboxes.numpy(), wanted.scores.numpy()
+        assert len(mine.boxes) > 1 and mine.probs.shape[1] == 5
+        assert (np.diff(mine.scores) <= 1e-6).all()
+        for k in range(len(mine.boxes)):
+            near = np.abs(boxes - mine.boxes[k]).max(1) < 0.01
+            same = near & (wanted.labels.numpy() == mine.labels[k])
+            assert same.any(), k
+            assert np.abs(scores[same] - mine.scores[k]).min() < 1e-4
+
+
+@pytest.mark.parametrize('make', [retina, faster, yolo])
+@torch.no_grad()
+def test_stochastic_passes_differ_and_repeat(make):
+    model = build(make())
+    options = DetectionOptions(score_thr=0.0, nms_iou=0.9, max_boxes=5, passes=3)
+    first = list(detections(model, batch(), options, image_features=True))
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    # One image alone gives what it gives in a batch.
+    data = batch()
+    alone = dict(inputs=data['inputs'][1:], data_samples=data['data_samples'][1:])
+    again = next(iter(detections(model, alone, options, image_features=True)))
+    assert torch.equal(state, torch.get_rng_state())
+    np.testing.assert_allclose(first[1].passes, again.passes, atol=1e-5)
+    assert first[0].passes.shape == (3, len(first[0].boxes), 5)
+    assert np.abs(first[0].passes[0] - first[0].passes[1]).max() > 1e-4
+    assert first[0].box_passes.shape == (3, len(first[0].boxes), 4)
+    np.testing.assert_allclose(first[1].image_features, again.image_features, atol=1e-4)
+    plain = next(iter(detections(model, alone, DetectionOptions(score_thr=0.0, max_boxes=5))))
+    assert plain.passes is None and plain.image_features is None
+
+
+@torch.no_grad()
+def test_nothing_above_the_threshold():
+    model = build(retina())
+    found = list(detections(model, batch(), DetectionOptions(score_thr=1.0, passes=2)))
+    assert found[0].boxes.shape == (0, 4) and found[0].passes.shape == (2, 0, 5)
+
+
+def test_other_heads_are_refused_by_name():
+    model = build(retina())
+    model.bbox_head.__class__ = type('GFLHead', (type(model.bbox_head),), {})
+    with pytest.raises(ConfigError, match='`GFLHead` of `RetinaNet`'):
+        reader_of(model)
