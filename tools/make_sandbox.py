@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from dense_al.sandbox import StreetsSpec, streets_sheet, write_streets
+from dense_al.sandbox import (
+    GlyphsSpec,
+    StreetsSpec,
+    glyphs_sheet,
+    streets_sheet,
+    write_glyphs,
+    write_streets,
+)
 
 
 class World(NamedTuple):
@@ -29,7 +36,10 @@ class World(NamedTuple):
     sheet: Callable[[Any], np.ndarray]
 
 
-WORLDS = {'streets': World(StreetsSpec, write_streets, streets_sheet)}
+WORLDS = {
+    'glyphs': World(GlyphsSpec, write_glyphs, glyphs_sheet),
+    'streets': World(StreetsSpec, write_streets, streets_sheet),
+}
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

@@ -1,12 +1,17 @@
 """The world a config names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dense_al.registry import ConfigError, check_keys, nearest
+from dense_al.sandbox.glyphs import GlyphsSpec
+from dense_al.sandbox.glyphs_files import write_glyphs
 from dense_al.sandbox.streets import StreetsSpec, write_streets
 
-WORLDS = {'streets': (StreetsSpec, write_streets)}
+WORLDS: dict[str, tuple[Any, Callable[..., Any]]] = {
+    'glyphs': (GlyphsSpec, write_glyphs),
+    'streets': (StreetsSpec, write_streets),
+}
 
 
 def write_world_of(sandbox: Mapping[str, Any] | None) -> None:
