@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dense_al import ops
+
+ops.install()  # before anything imports mmcv, as the command line does
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 SMALL = """
 _base_ = ['{base}']

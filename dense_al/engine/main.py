@@ -29,7 +29,7 @@ from dense_al.engine.store import RunLockedError, RunStore
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
-from dense_al.sandbox import write_world_of
+from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import Budget, Manifest
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -103,7 +103,7 @@ def build(args: argparse.Namespace) -> Learner:
     first = given.get('budget')
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
-    on_main(lambda: write_world_of(cfg.get('sandbox')))
+    on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
     initial = _initial(acquisition.unit, rounds, task.manifest)

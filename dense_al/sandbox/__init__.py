@@ -20,7 +20,7 @@ from dense_al.sandbox.streets import (
     streets_sheet,
     write_streets,
 )
-from dense_al.sandbox.worlds import write_world_of
+from dense_al.sandbox.worlds import prepare_sandbox, write_world_of
 
 __all__ = [
     'GLYPHS_SPLITS',
@@ -36,6 +36,7 @@ __all__ = [
     'glyphs_name',
     'glyphs_sheet',
     'render_glyphs',
+    'prepare_sandbox',
     'render_scene',
     'scene_name',
     'streets_sheet',

@@ -65,7 +65,10 @@ def test_wrappers_that_repeat_come_off_and_others_are_refused():
 
 def test_losses_average_over_labelled_pixels():
     import torch
+    from mmengine.registry import init_default_scope
     from mmseg.registry import MODELS
+
+    init_default_scope('mmseg')
 
     label = torch.full((1, 4, 4), 255)
     label[0, 0, :2] = torch.tensor([0, 1])

@@ -1,5 +1,7 @@
 # The generated glyph world with a RetinaNet small enough for two CPU cores.
-sandbox = dict(world='glyphs', root='data/glyphs', spec=dict(seed=0))
+sandbox = dict(
+    world='glyphs', root='data/glyphs', spec=dict(seed=0, n_train=600, n_val=150),
+    pretrain=dict(checkpoint='data/glyphs_backbone.pth'))
 default_scope = 'mmdet'
 classes = tuple('0123456789')
 data = dict(type='CocoDataset', data_root='data/glyphs', metainfo=dict(classes=classes))
@@ -41,7 +43,9 @@ model = dict(
     backbone=dict(
         type='ResNet', depth=18, base_channels=16, stem_channels=16, num_stages=4,
         out_indices=(1, 2, 3), frozen_stages=-1, norm_cfg=norm_cfg, norm_eval=False,
-        style='pytorch'),
+        style='pytorch',
+        init_cfg=dict(
+            type='Pretrained', checkpoint='data/glyphs_backbone.pth', prefix='backbone.')),
     neck=dict(type='FPN', in_channels=[32, 64, 128], out_channels=48, num_outs=3, norm_cfg=norm_cfg),
     bbox_head=dict(
         type='RetinaHead', num_classes=10, in_channels=48, feat_channels=48, stacked_convs=2,
@@ -64,9 +68,9 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
-    dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=500, by_epoch=False),
+    dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=600, by_epoch=False),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=500, val_interval=500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=600)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(logger=dict(type='LoggerHook', interval=50))

@@ -1,0 +1,1 @@
+acquisition = dict(type='BoxUncertainty', score='Margin', aggregate='sum', weight='class', score_thr=0.3)

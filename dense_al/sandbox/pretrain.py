@@ -1,0 +1,105 @@
+"""A backbone that has seen single glyphs, in place of the downloads of the published sandbox."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, interpolate
+
+from dense_al.sandbox.glyphs import GlyphsSpec, render_glyphs
+
+CROP = 40  # side of a glyph with its surroundings, pixels
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def pretrained_backbone(
+    backbone: Mapping[str, Any],
+    spec: GlyphsSpec,
+    path: str | os.PathLike[str],
+    *,
+    scenes: int = 1500,
+    iterations: int = 600,
+) -> Path:
+    """Trains a backbone to name single glyphs, once; the file says what it was made from.
+
+    Args:
+        backbone: Config of an mmdet backbone.
+        spec: The world; scenes beyond its training images are cut up, so no image of it is seen.
+        path: File to write, with the weights under `backbone.`.
+        scenes: Scenes to cut glyphs from.
+        iterations: Of 64 glyphs each.
+
+    Returns:
+        The absolute path.
+    """
+    path = Path(os.path.abspath(path))
+    plain = json.dumps(
+        [dict(backbone), vars(spec), scenes, iterations], sort_keys=True, default=str
+    )
+    key = hashlib.sha256(plain.encode()).hexdigest()[:16]
+    if path.is_file() and torch.load(path, weights_only=True).get('key') == key:
+        return path
+    images, labels = glyph_crops(spec, scenes)
+    model = _train(backbone, images, labels, iterations)
+    state = {f'backbone.{k}': v for k, v in model.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    torch.save({'state_dict': state, 'key': key}, temporary)
+    os.replace(temporary, path)
+    return path
+
+
+def glyph_crops(spec: GlyphsSpec, scenes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Glyphs with a margin of a fifth, cut out of scenes that are not in the world.
+
+    Returns:
+        (N, 3, CROP, CROP) float32 normalised RGB and (N,) int64 classes.
+    """
+    crops, labels = [], []
+    scale = torch.tensor(STD).view(1, 3, 1, 1)
+    for index in range(spec.n_train, spec.n_train + scenes):
+        scene = render_glyphs(spec, 'train', index)
+        image = torch.from_numpy(scene.image).permute(2, 0, 1)[None].float()
+        image = (image - torch.tensor(MEAN).view(1, 3, 1, 1)) / scale
+        for box, label in zip(scene.boxes, scene.labels):
+            margin = 0.2 * float(max(box[2] - box[0], box[3] - box[1]))
+            x1, y1 = (max(0, int(v - margin)) for v in box[:2])
+            x2, y2 = (int(np.ceil(v + margin)) for v in box[2:])
+            cut = image[:, :, y1:y2, x1:x2]
+            crops.append(interpolate(cut, (CROP, CROP), mode='bilinear', align_corners=False))
+            labels.append(int(label))
+    return torch.cat(crops), torch.tensor(labels)
+
+
+def _train(
+    backbone: Mapping[str, Any], images: torch.Tensor, labels: torch.Tensor, iterations: int
+) -> torch.nn.Module:
+    """The backbone after training it with a linear layer on its pooled last stage."""
+    from mmengine.registry import MODELS, init_default_scope
+
+    init_default_scope('mmdet')
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MODELS.build(dict(backbone))
+        model.train()
+        with torch.no_grad():
+            width = model(images[:2])[-1].shape[1]
+        head = torch.nn.Linear(width, int(labels.max()) + 1)
+        parameters = [*model.parameters(), *head.parameters()]
+        optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, iterations)
+        for _ in range(iterations):
+            chosen = torch.randint(len(images), (64,))
+            pooled = model(images[chosen])[-1].mean((2, 3))
+            loss = cross_entropy(head(pooled), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return model
