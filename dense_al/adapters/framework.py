@@ -122,7 +122,7 @@ class FrameworkTask(ABC):
         """
         try:
             model = self._model()
-        except (KeyError, TypeError, AttributeError, ImportError) as error:
+        except (KeyError, TypeError, AttributeError, ImportError, AssertionError) as error:
             raise ConfigError(f'Could not build `model`: {error}') from error
         self._check_needs(model, needs)
 

@@ -1,18 +1,24 @@
 """Object detection with mmdet."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.mmdet_predict import detections, reader_of
-from dense_al.adapters.task import TrainJob
+from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.datasets.detection import PoolDetDataset
 from dense_al.pool import BoxStore
-from dense_al.registry import ConfigError
+from dense_al.registry import ConfigError, nearest
 from dense_al.structures import Boxes, DetectionOptions, DetPrediction
+
+# What mmdet's evaluators report.
+COCO = tuple(f'mAP{part}' for part in ('', '_50', '_75', '_s', '_m', '_l'))
+VOC = ('pascal_voc/mAP', 'pascal_voc/AP50')
 
 
 class MMDetTask(FrameworkTask):
@@ -22,6 +28,18 @@ class MMDetTask(FrameworkTask):
     scope = 'mmdet'
     per_class = 'coco/{}_precision'
     least_classes = 1
+
+    def __init__(self, cfg: Config, rounds: Rounds) -> None:
+        check_metric(cfg['val_evaluator'], rounds.metric)
+        super().__init__(cfg, rounds)
+
+    def _run(self, job: TrainJob, what: str) -> TrainResult:
+        result = super()._run(job, what)
+        if result.metrics:
+            return result
+        # mmdet reports nothing at all where a detector finds nothing at all.
+        zeros = dict.fromkeys(self.classes, 0.0)
+        return replace(result, metrics={self._rounds.metric: 0.0}, per_class=zeros)
 
     def _whole_pool(self, pool: dict[str, Any]) -> dict[str, Any]:
         # Filters look at annotations: the pool must not shrink by what is not labelled yet.
@@ -86,3 +104,24 @@ class MMDetTask(FrameworkTask):
 
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any]) -> Dataset:
         return PoolDetDataset(self._records, samples, None, self._metainfo, pipeline)
+
+
+def check_metric(evaluator: Any, metric: str) -> None:
+    """Refuses a metric that the evaluator will not report, where that is known beforehand.
+
+    Args:
+        evaluator: `val_evaluator` of the config.
+        metric: `rounds.metric`.
+    """
+    names: list[str] = []
+    for node in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+        kinds = node.get('metric', 'bbox')
+        if node.get('type') == 'CocoMetric' and not node.get('prefix'):
+            kinds = [kinds] if isinstance(kinds, str) else kinds
+            names += [f'coco/{kind}_{name}' for kind in kinds for name in COCO]
+        elif node.get('type') == 'VOCMetric' and not node.get('prefix'):
+            names += VOC
+        else:
+            return
+    if metric not in names:
+        raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')

@@ -97,10 +97,19 @@ def plan(learner: Learner, exact: bool = False) -> str:
             f'budget    {learner.budget.per_round:g} {learner.budget.unit} per round',
             f'rounds    {rounds.count}, asking for about {100 * sum(shares):.3g} % of the pool',
             f'cost      about {seconds:,.0f} s ({seconds / 3600:.1f} h) and {clicks:,.0f} clicks '
-            f'of annotation',
+            f'of annotation{_per_object(learner)}',
             f'needs     {", ".join(sorted(acquisition.needs)) or "no model"}',
         ]
     )
+
+
+def _per_object(learner: Learner) -> str:
+    """What each object adds, where nobody knows yet how many there are."""
+    if learner.task.form != 'boxes':
+        return ''
+    none, one = (learner.oracle.prices.of('boxes', np.ones(1), np.ones(1), n) for n in (0, 1))
+    clicks, seconds = (float(b[0] - a[0]) for a, b in zip(none, one))
+    return f', and {seconds:g} s and {clicks:g} clicks for each object'
 
 
 def _check(shares: list[float], unit: str, exact: bool) -> None:

@@ -1,0 +1,136 @@
+"""Detection through the command line: a tiny glyph world, a tiny RetinaNet."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dense_al.engine import INITIAL, RunStore
+from dense_al.engine.main import MISTAKE, main
+from dense_al.pool import BoxStore
+from dense_al.structures import Manifest
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+SMALL = """
+_base_ = ['{base}']
+sandbox = dict(root='{root}', spec=dict(n_train=12, n_val=4, side=64),
+               pretrain=dict(checkpoint='{root}.pth', scenes=20, iterations=3))
+train_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
+val_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file='{root}/annotations/instances_val.json')
+model = dict(
+    backbone=dict(base_channels=4, stem_channels=4, init_cfg=dict(checkpoint='{root}.pth')),
+    neck=dict(in_channels=[8, 16, 32], out_channels=8),
+    bbox_head=dict(in_channels=8, feat_channels=8))
+budget = dict(per_round=3)
+rounds = dict(count=3, iterations=3, initial=dict(budget=dict(per_round=3)))
+"""
+
+
+@pytest.fixture(scope='module')
+def glyphs(tmp_path_factory):
+    return tmp_path_factory.mktemp('glyphs') / 'world'
+
+
+@pytest.fixture
+def config(tmp_path, glyphs):
+    def write(method, root=glyphs, more=''):
+        path = tmp_path / f'{method}.py'
+        base = CONFIGS / f'sandbox/glyphs_{method}.py'
+        path.write_text(SMALL.format(base=base, root=root) + more)
+        return str(path)
+
+    return write
+
+
+def run(path, work_dir, *more):
+    return main([path, '--work-dir', str(work_dir), *more])
+
+
+def test_boxes_are_answered_billed_and_trained_on(config, glyphs, tmp_path):
+    assert run(config('entropy', more='acquisition = dict(score_thr=0.0)\n'), tmp_path / 'run') == 0
+    truth = json.loads((glyphs / 'annotations/instances_train.json').read_text())
+    store = RunStore(tmp_path / 'run')
+    manifest_names = (
+        __import__('pyarrow.parquet')
+        .parquet.read_table(tmp_path / 'run/manifest.parquet')['name']
+        .to_pylist()
+    )
+    ids = {image['file_name']: image['id'] for image in truth['images']}
+    answers = [a for r in range(INITIAL, 2) for a in store.answers(r)]
+    assert len(answers) == 9 and {a.kind for a in answers} == {'image'}
+    boxes = BoxStore(answers)
+    for answer in answers:
+        image = ids[manifest_names[answer.sample]]
+        objects = [a for a in truth['annotations'] if a['image_id'] == image]
+        wanted = np.array([a['bbox'] for a in objects], np.float32).reshape(-1, 4)
+        wanted[:, 2:] += wanted[:, :2]
+        np.testing.assert_allclose(boxes.boxes(answer.sample).boxes, wanted, atol=1e-3)
+        assert answer.seconds == pytest.approx(1 + 7 * len(objects))
+        assert answer.clicks == 4 * len(objects)
+    histogram = store.read(0, 'round')['class_histogram']
+    assert sum(histogram.values()) == sum(len(boxes.boxes(a.sample)) for a in store.answers(0))
+    train = store.read(2, 'train')
+    assert set(train['per_class']) == set('0123456789')
+    assert train['metric'] == 'coco/bbox_mAP_50'
+
+
+def test_boxes_that_were_not_asked_change_nothing(config, glyphs, tmp_path):
+    """The poison test for detection."""
+    clean, poisoned, root = tmp_path / 'a/run', tmp_path / 'b/run', tmp_path / 'world'
+    assert run(config('random'), clean) == 0
+    shutil.copytree(glyphs, root)
+    shutil.copyfile(f'{glyphs}.pth', f'{root}.pth')
+    store = RunStore(clean)
+    asked = {s for r in range(INITIAL, 2) for s in store.query(r).sample.tolist()}
+    names = list(Manifest.load(clean / 'manifest.parquet').names)
+    file = root / 'annotations/instances_train.json'
+    content = json.loads(file.read_text())
+    keep = {i['id'] for i in content['images'] if names.index(i['file_name']) in asked}
+    for annotation in content['annotations']:
+        if annotation['image_id'] not in keep:
+            annotation['bbox'] = [0, 0, 5, 5]
+            annotation['category_id'] = 1
+    file.write_text(json.dumps(content))
+    assert run(config('random', root, 'sandbox = None\n'), poisoned) == 0
+    other = RunStore(poisoned)
+    for r in range(INITIAL, 3):
+        if r < 2:
+            assert store.query(r).table().to_pylist() == other.query(r).table().to_pylist()
+            assert store.answers(r) == other.answers(r)
+        if r >= 0:
+            assert store.checkpoint(r).read_bytes() == other.checkpoint(r).read_bytes()
+
+
+@pytest.mark.parametrize('method', ['margin', 'mutual', 'coreset'])
+def test_every_acquisition_runs(config, tmp_path, method):
+    more = '' if method == 'coreset' else 'acquisition = dict(score_thr=0.0)\n'
+    options = ['--cfg-options', 'rounds.count=2', 'rounds.iterations=2']
+    assert run(config(method, more=more), tmp_path / 'run', *options) == 0
+    assert len(RunStore(tmp_path / 'run').query(0)) == 3
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('acquisition.score=Entropie', 'Did you mean `Entropy`'),
+        ('acquisition.score_the=1', 'Did you mean `score_thr`'),
+        ('model.bbox_head.type=GFLHead', 'Could not build `model`'),
+        ('rounds.metric=bbox_mAP_50', 'Did you mean `coco/bbox_mAP_50`'),
+        ('train_dataloader.dataset.ann_file=annotations/instances_trian.json', 'instances_trian'),
+        ('budget.per_round=7', 'at most the pool'),
+        ('sandbox.pretrain.scens=7', 'Did you mean `scenes`'),
+    ],
+)
+def test_mistakes_are_named(config, tmp_path, caplog, option, message):
+    assert run(config('entropy'), tmp_path / 'run', '--cfg-options', option) == MISTAKE
+    assert message in caplog.text
+    assert not (tmp_path / 'run/rounds').exists()
+
+
+def test_dry_run_says_what_objects_cost(config, tmp_path, capsys):
+    assert run(config('entropy'), tmp_path / 'run', '--dry-run') == 0
+    assert '7 s and 4 clicks for each object' in capsys.readouterr().out
