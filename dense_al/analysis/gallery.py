@@ -12,13 +12,21 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from dense_al.analysis.boxes import render_boxes
 from dense_al.analysis.curves import Round, Run
 from dense_al.analysis.drawing import UNASKED, decode_answers, render
 from dense_al.regions import build_regions
-from dense_al.structures import IGNORE, Manifest, decode_labels
+from dense_al.structures import (
+    IGNORE,
+    Boxes,
+    Manifest,
+    decode_boxes,
+    decode_labels,
+    holds_boxes,
+)
 
 RegionMap = Callable[[int], 'np.ndarray | None']
-Prediction = Callable[[int, int], 'np.ndarray | None']
+Prediction = Callable[[int, int], 'np.ndarray | Boxes | None']
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,25 +157,10 @@ def _panel(
     sample = query['sample'][row].as_py()
     asked = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
     pictures: dict[str, np.ndarray] = {}
-    note = ''
     try:
-        image = _load_image(run, sample)
-        kind = str((round_.query or {}).get('kind', ''))
-        note, units, labels = '', None, None
-        given = answers.get(sample)
-        if kind == 'point':
-            units, labels = _points(image.shape[:2], asked, given)
-        elif kind == 'image':
-            # A whole image is one unit, whatever its id.
-            units = np.zeros(image.shape[:2], np.int64)
-            labels = _labels(units, given, whole=True)
-        elif region_map is not None and (regions := region_map(sample)) is not None:
-            units = np.where(np.isin(regions, asked), regions, UNASKED)
-            labels = _labels(regions, given)
-        else:
-            note = f'The outlines of its {kind}s are not at hand.'
         predicted = None if prediction is None else prediction(round_.index, sample)
-        pictures = render(image, units, labels, predicted, colours=run.colours, side=side)
+        given = answers.get(sample)
+        pictures, note = _pictures(run, round_, sample, asked, given, region_map, predicted, side)
     except (OSError, ValueError, zlib.error) as error:
         note = f'Cannot be drawn: {error}'
     return Panel(
@@ -179,6 +172,42 @@ def _panel(
         pictures=pictures,
         note=note,
     )
+
+
+def _pictures(
+    run: Run,
+    round_: Round,
+    sample: int,
+    asked: np.ndarray,
+    given: dict[str, list[Any]] | None,
+    region_map: RegionMap | None,
+    predicted: 'np.ndarray | Boxes | None',
+    side: int,
+) -> tuple[dict[str, np.ndarray], str]:
+    """The pictures of one sample, and what could not be drawn."""
+    image = _load_image(run, sample)
+    payload = given['payload'][-1] if given else b''
+    if isinstance(predicted, Boxes) or holds_boxes(payload):
+        answered = decode_boxes(payload) if holds_boxes(payload) else None
+        found = predicted if isinstance(predicted, Boxes) else None
+        drawn = render_boxes(
+            image, answered, found, colours=run.colours, classes=run.classes, side=side
+        )
+        return drawn, ''
+    kind = str((round_.query or {}).get('kind', ''))
+    note, units, labels = '', None, None
+    if kind == 'point':
+        units, labels = _points(image.shape[:2], asked, given)
+    elif kind == 'image':
+        # A whole image is one unit, whatever its id.
+        units = np.zeros(image.shape[:2], np.int64)
+        labels = _labels(units, given, whole=True)
+    elif region_map is not None and (regions := region_map(sample)) is not None:
+        units = np.where(np.isin(regions, asked), regions, UNASKED)
+        labels = _labels(regions, given)
+    else:
+        note = f'The outlines of its {kind}s are not at hand.'
+    return render(image, units, labels, predicted, colours=run.colours, side=side), note
 
 
 def _labels(

@@ -11,18 +11,23 @@ from dense_al import ops
 from dense_al.adapters import build_task
 from dense_al.adapters.task import Rounds
 from dense_al.engine.store import RunStore
+from dense_al.structures import Boxes, DetectionOptions
+
+SHOWN = 0.3  # least score of a box in a picture
 
 
-def predictions_of(work_dir: Path | str) -> Callable[[int, int], np.ndarray | None] | None:
+def predictions_of(
+    work_dir: Path | str,
+) -> Callable[[int, int], np.ndarray | Boxes | None] | None:
     """A function that predicts with the checkpoints of a run.
 
     Args:
         work_dir: Folder of the run.
 
     Returns:
-        (round, sample) -> (H, W) uint8 classes, None where the round has no checkpoint (the initial
-        labels); or None where the folder holds no config to build the model from. The model is
-        built when it is first needed.
+        (round, sample) -> (H, W) uint8 classes or boxes, None where the round has no checkpoint
+        (the initial labels); or None where the folder holds no config to build the model from. The
+        model is built when it is first needed.
     """
     store = RunStore(work_dir)
     config = store.work_dir / 'config.py'
@@ -30,14 +35,18 @@ def predictions_of(work_dir: Path | str) -> Callable[[int, int], np.ndarray | No
         return None
     task: list[Any] = []
 
-    def predict(round_number: int, sample: int) -> np.ndarray | None:
+    def predict(round_number: int, sample: int) -> np.ndarray | Boxes | None:
         if round_number < 0 or not store.checkpoint(round_number).is_file():
             return None
         if not task:
             task.append(_task(config))
-        samples = np.array([sample])
-        needs = frozenset({'probs'})
-        prediction = next(iter(task[0].predict(store.checkpoint(round_number), samples, needs)))
+        boxes = task[0].form == 'boxes'
+        needs = frozenset({'boxes' if boxes else 'probs'})
+        options = DetectionOptions(score_thr=SHOWN) if boxes else None
+        found = task[0].predict(store.checkpoint(round_number), np.array([sample]), needs, options)
+        prediction = next(iter(found))
+        if boxes:
+            return Boxes(prediction.boxes, prediction.labels)
         return prediction.probs.argmax(0).cpu().numpy().astype(np.uint8)
 
     return predict
