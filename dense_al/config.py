@@ -13,7 +13,7 @@ from mmengine.config import Config
 from dense_al.registry import ConfigError, nearest
 
 DICTS = ('acquisition', 'oracle', 'budget', 'rounds')
-SANDBOXES = {'mmseg': '_base_/sandbox/streets.py'}
+SANDBOXES = {'mmseg': '_base_/sandbox/streets.py', 'mmdet': '_base_/sandbox/glyphs.py'}
 
 
 def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
@@ -53,8 +53,8 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
         configs: The folder `configs` of this package.
 
     Returns:
-        The sandbox config; `rounds.iterations` are the sandbox's, and a budget in absolute units,
-        which was meant for a larger pool, becomes 2 percent.
+        The sandbox config; length of the rounds, metric and initial labels are the sandbox's, and a
+        budget in absolute units, which was meant for a larger pool, becomes the sandbox's.
     """
     scope = cfg.get('default_scope', 'mmseg')
     if scope not in SANDBOXES:
@@ -63,10 +63,15 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     small = Config.fromfile(str(configs / SANDBOXES[scope]))
     for key in DICTS:
         small[key] = cfg[key]
-    rounds = {k: v for k, v in cfg['rounds'].items() if k not in ('iterations', 'epochs')}
-    small['rounds'] = {**rounds, 'iterations': int(small['train_cfg']['max_iters'])}
+    own = small['sandbox']
+    dropped = ('iterations', 'epochs', 'metric', 'initial')
+    rounds = {k: v for k, v in cfg['rounds'].items() if k not in dropped}
+    rounds.update(iterations=int(small['train_cfg']['max_iters']), metric=own['metric'])
     if cfg['budget'].get('unit', 'units') != 'percent':
-        small['budget'] = dict(per_round=2, unit='percent')
+        small['budget'] = own['budget']
+    initial = dict(cfg['rounds'].get('initial') or {})
+    kept = {'acquisition': initial['acquisition']} if 'acquisition' in initial else {}
+    small['rounds'] = {**rounds, 'initial': {**kept, 'budget': own['budget']}}
     return small
 
 

@@ -18,14 +18,15 @@ def write_world_of(sandbox: Mapping[str, Any] | None) -> None:
     """Generates the world of a config's `sandbox` dict, unless it is there.
 
     Args:
-        sandbox: `world`: its name; `root`: its folder; `spec`: fields of its spec. None: nothing.
+        sandbox: `world`: its name; `root`: its folder; `spec`: fields of its spec; `budget` and
+            `metric`: what `--sandbox` puts in the place of a full-size config's. None: nothing.
 
     Raises:
         ConfigError: Unknown world or key.
     """
     if sandbox is None:
         return
-    check_keys(sandbox, ('world', 'root', 'spec', 'pretrain'), 'sandbox')
+    check_keys(sandbox, ('world', 'root', 'spec', 'pretrain', 'budget', 'metric'), 'sandbox')
     if sandbox.get('world') not in WORLDS:
         name = sandbox.get('world')
         raise ConfigError(f'Unknown `sandbox.world` {name!r}. {nearest(str(name), WORLDS)}')

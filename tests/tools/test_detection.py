@@ -134,3 +134,49 @@ def test_mistakes_are_named(config, tmp_path, caplog, option, message):
 def test_dry_run_says_what_objects_cost(config, tmp_path, capsys):
     assert run(config('entropy'), tmp_path / 'run', '--dry-run') == 0
     assert '7 s and 4 clicks for each object' in capsys.readouterr().out
+
+
+STOCK = """
+_base_ = ['mmdet::{base}']
+acquisition = dict(type='BoxUncertainty', score='Entropy', aggregate='sum')
+oracle = dict(type='GroundTruth')
+budget = dict(per_round=200, unit='units')
+rounds = dict(count=5, epochs=12, metric='coco/bbox_mAP', initial=dict(budget=dict(per_round=500)))
+"""
+BASES = ('retinanet/retinanet_r50_fpn_1x_coco.py', 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+
+
+@pytest.mark.parametrize('base', BASES)
+def test_stock_configs_and_ten_lines(base, glyphs, tmp_path, capsys, monkeypatch):
+    from dense_al.sandbox import GlyphsSpec, write_glyphs
+
+    write_glyphs(glyphs, GlyphsSpec(n_train=12, n_val=4, side=64))
+    monkeypatch.chdir(tmp_path)
+    Path('mine.py').write_text(STOCK.format(base=base))
+    options = ['model.backbone.init_cfg=None', 'budget.per_round=2']
+    options += ['rounds.initial.budget.per_round=3', 'rounds.count=3']
+    for split in ('train', 'val', 'test'):
+        name = 'train' if split == 'train' else 'val'
+        options += [
+            f'{split}_dataloader.dataset.data_root={glyphs}',
+            f'{split}_dataloader.dataset.ann_file=annotations/instances_{name}.json',
+            f'{split}_dataloader.dataset.data_prefix.img=images/{name}/',
+            f'{split}_dataloader.dataset.metainfo.classes={tuple("0123456789")}',
+        ]
+    head = 'model.bbox_head' if 'retina' in base else 'model.roi_head.bbox_head'
+    options += [f'{head}.num_classes=10']
+    assert main(['mine.py', '--dry-run', '--cfg-options', *options]) == 0
+    out = capsys.readouterr().out
+    assert 'samples   12' in out and '10 classes' in out and 'needs     boxes' in out
+
+
+def test_the_sandbox_of_a_stock_config(tmp_path):
+    from dense_al.config import apply_sandbox, load_config
+
+    (tmp_path / 'mine.py').write_text(STOCK.format(base=BASES[0]))
+    small = apply_sandbox(load_config(tmp_path / 'mine.py'), CONFIGS)
+    assert small.sandbox.world == 'glyphs' and small.acquisition.aggregate == 'sum'
+    assert small.budget == dict(per_round=8, unit='percent')
+    assert small.rounds == dict(
+        count=5, iterations=600, metric='coco/bbox_mAP_50', initial=dict(budget=small.budget)
+    )

@@ -1,7 +1,8 @@
 # The generated glyph world with a RetinaNet small enough for two CPU cores.
 sandbox = dict(
     world='glyphs', root='data/glyphs', spec=dict(seed=0, n_train=600, n_val=150),
-    pretrain=dict(checkpoint='data/glyphs_backbone.pth'))
+    pretrain=dict(checkpoint='data/glyphs_backbone.pth'), metric='coco/bbox_mAP_50',
+    budget=dict(per_round=8, unit='percent'))
 default_scope = 'mmdet'
 classes = tuple('0123456789')
 data = dict(type='CocoDataset', data_root='data/glyphs', metainfo=dict(classes=classes))

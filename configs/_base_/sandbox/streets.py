@@ -1,5 +1,7 @@
 # The generated street world with a model small enough for two CPU cores.
-sandbox = dict(world='streets', root='data/streets', spec=dict(seed=0))
+sandbox = dict(
+    world='streets', root='data/streets', spec=dict(seed=0), metric='mIoU',
+    budget=dict(per_round=2, unit='percent'))
 default_scope = 'mmseg'
 classes = (
     'road', 'sidewalk', 'building', 'fence', 'pole', 'traffic sign', 'vegetation', 'terrain',
