@@ -1,10 +1,12 @@
-"""Exports what is labelled so far: `al_export.py WORK_DIR --format png --out FOLDER`."""
+"""Exports what is labelled so far: `al_export.py WORK_DIR --format png --out FOLDER`.
+
+PNG masks for labels of pixels, COCO for boxes; with the images, linked or copied."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from dense_al.engine.export import FORMATS, export_png
+from dense_al.engine.export import FORMATS, export
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     out = args.out or args.work_dir / 'export'
     try:
-        count = export_png(args.work_dir, out, args.copy_images)
+        count = export(args.work_dir, out, args.format, args.copy_images)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

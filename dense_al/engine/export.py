@@ -3,20 +3,21 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from dense_al.engine.store import RunStore
-from dense_al.pool import AnswerStore
+from dense_al.pool import AnswerStore, BoxStore
 from dense_al.regions import build_regions
 from dense_al.registry import ConfigError
-from dense_al.structures import Manifest
+from dense_al.structures import Answer, Manifest, holds_boxes
 
-FORMATS = ('png',)
+FORMATS = ('png', 'coco')
 
 
-def load_answers(work_dir: Path) -> tuple[Manifest, AnswerStore, list[str]]:
-    """Manifest, label maps and class names of a run, whatever round it has reached.
+def load_answers(work_dir: Path) -> tuple[Manifest, list[Answer], dict[str, Any]]:
+    """Manifest, answers in force and `environment.json` of a run, whatever round it has reached.
 
     Raises:
         ConfigError: The folder holds no run.
@@ -25,40 +26,85 @@ def load_answers(work_dir: Path) -> tuple[Manifest, AnswerStore, list[str]]:
         raise ConfigError(f'Expected a run (manifest.parquet) in {work_dir}, but found none')
     manifest = Manifest.load(work_dir / 'manifest.parquet')
     recorded = json.loads((work_dir / 'environment.json').read_text(encoding='utf-8'))
-    units = build_regions(recorded['regions'], manifest, recorded['cache_dir'])
     store = RunStore(work_dir)
     rounds = len(list((work_dir / 'rounds').glob('*'))) if (work_dir / 'rounds').is_dir() else 0
-    ledger = store.ledger(before=rounds)
-    return manifest, AnswerStore(ledger.in_force(), manifest, units), recorded['classes']
+    return manifest, store.ledger(before=rounds).in_force(), recorded
 
 
-def export_png(work_dir: Path, out: Path, copy_images: bool = False) -> int:
-    """Writes `images/` and `labels/` with equal names, and `classes.txt`.
+def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> int:
+    """Writes what is labelled so far.
 
     Args:
         work_dir: The run.
         out: New or empty folder.
+        form: One of `FORMATS`: `png` for labels of pixels, `coco` for boxes.
         copy_images: Copy the images instead of linking them.
 
     Returns:
-        Number of samples written: those with at least one answer. Labels are 8-bit PNG, the class
-        index in answered units and 255 elsewhere.
+        Number of samples written: those with at least one answer.
 
     Raises:
-        ConfigError: No run, or `out` holds files.
+        ConfigError: No run, labels of another form, or `out` holds files.
     """
-    manifest, answers, classes = load_answers(work_dir)
+    manifest, answers, recorded = load_answers(work_dir)
+    boxes = any(holds_boxes(a.payload) for a in answers)
+    if answers and boxes != (form == 'coco'):
+        fitting = 'coco' if boxes else 'png'
+        raise ConfigError(f'Expected the format {fitting!r} for these labels, but got {form!r}')
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f'Expected {out} to be new or empty, but it holds files')
+    out.mkdir(parents=True, exist_ok=True)
+    if form == 'coco':
+        samples = _coco(manifest, BoxStore(answers), recorded['classes'], out)
+    else:
+        units = build_regions(recorded['regions'], manifest, recorded['cache_dir'])
+        samples = _png(manifest, AnswerStore(answers, manifest, units), out)
+    for sample in samples:
+        _place(manifest.paths[sample], out / 'images' / manifest.names[sample], copy_images)
+    text = '\n'.join(recorded['classes']) + '\n'
+    (out / 'classes.txt').write_text(text, encoding='utf-8')
+    return len(samples)
+
+
+def _png(manifest: Manifest, answers: AnswerStore, out: Path) -> list[int]:
+    """`labels/`: 8-bit PNG, the class index in answered units and 255 elsewhere."""
     for sample in answers.samples:
-        name = Path(manifest.names[sample])
-        image, label = out / 'images' / name, (out / 'labels' / name).with_suffix('.png')
-        for file in (image, label):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        if copy_images:
-            shutil.copyfile(manifest.paths[sample], image)
-        else:
-            image.symlink_to(manifest.paths[sample])
+        label = (out / 'labels' / manifest.names[sample]).with_suffix('.png')
+        label.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(answers.dense_labels(sample)).save(label)
-    (out / 'classes.txt').write_text('\n'.join(classes) + '\n', encoding='utf-8')
-    return len(answers.samples)
+    return answers.samples
+
+
+def _coco(manifest: Manifest, answers: BoxStore, classes: list[str], out: Path) -> list[int]:
+    """`annotations.json` in the COCO format; images without objects are listed too."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for sample in answers.samples:
+        height, width = (int(v) for v in manifest.size(sample))
+        name = manifest.names[sample]
+        images.append({'id': sample, 'file_name': name, 'height': height, 'width': width})
+        objects = answers.boxes(sample)
+        for (x1, y1, x2, y2), label in zip(objects.boxes.tolist(), objects.labels.tolist()):
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': sample,
+                    'category_id': label + 1,
+                    'bbox': [x1, y1, x2 - x1, y2 - y1],
+                    'area': (x2 - x1) * (y2 - y1),
+                    'iscrowd': 0,
+                }
+            )
+    categories = [{'id': i + 1, 'name': name} for i, name in enumerate(classes)]
+    content = {'images': images, 'annotations': annotations, 'categories': categories}
+    (out / 'annotations.json').write_text(json.dumps(content), encoding='utf-8')
+    return answers.samples
+
+
+def _place(source: str, target: Path, copy: bool) -> None:
+    """Puts an image beside its label."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if copy:
+        shutil.copyfile(source, target)
+    else:
+        target.symlink_to(source)

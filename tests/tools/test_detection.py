@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from dense_al.engine.main import MISTAKE, main
 from dense_al.pool import BoxStore
 from dense_al.structures import Manifest
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs'
+sys.path.insert(0, str(ROOT / 'tools'))
 SMALL = """
 _base_ = ['{base}']
 sandbox = dict(root='{root}', spec=dict(n_train=12, n_val=4, side=64),
@@ -76,6 +79,23 @@ def test_boxes_are_answered_billed_and_trained_on(config, glyphs, tmp_path):
     train = store.read(2, 'train')
     assert set(train['per_class']) == set('0123456789')
     assert train['metric'] == 'coco/bbox_mAP_50'
+    check_export(tmp_path / 'run', tmp_path / 'out', boxes)
+
+
+def check_export(work_dir, out, boxes):
+    import al_export
+    from pycocotools.coco import COCO
+
+    assert al_export.main([str(work_dir), '--out', str(out)]) == 2
+    assert al_export.main([str(work_dir), '--out', str(out), '--format', 'coco']) == 0
+    coco = COCO(str(out / 'annotations.json'))
+    assert sorted(coco.imgs) == boxes.samples
+    for sample in boxes.samples:
+        found = [a['bbox'] for a in coco.loadAnns(coco.getAnnIds(sample))]
+        wanted = boxes.boxes(sample).boxes.copy()
+        wanted[:, 2:] -= wanted[:, :2]
+        np.testing.assert_allclose(np.reshape(found, (-1, 4)), wanted, atol=1e-4)
+        assert (out / 'images' / coco.imgs[sample]['file_name']).is_file()
 
 
 def test_boxes_that_were_not_asked_change_nothing(config, glyphs, tmp_path):
