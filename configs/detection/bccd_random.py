@@ -1,0 +1,2 @@
+_base_ = ['./bccd_entropy.py']
+acquisition = dict(_delete_=True, type='Composed', unit=dict(type='Image'), score=dict(type='Random'))
