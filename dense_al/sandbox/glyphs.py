@@ -7,7 +7,7 @@ import functools
 import math
 import os
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from dense_al.sandbox.glyphs_paint import (
     to_bytes,
 )
 from dense_al.sandbox.glyphs_sources import GLYPH_SOURCES, class_names, load_glyphs
+from dense_al.sandbox.spec import check_numbers, is_int
 
 GLYPHS_SPLITS: tuple[str, ...] = ('train', 'val')
 VERSION = 1  # raise it whenever the same spec gives other pixels
@@ -86,24 +87,7 @@ class GlyphsSpec:
     parts: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if not _is_int(value) or value < least:
-                raise ValueError(
-                    f'Expected `{name}` to be an integer of at least {least}, but got {value!r}'
-                )
-            object.__setattr__(self, name, int(value))
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if (
-                not isinstance(value, (int, float))
-                or isinstance(value, bool)
-                or not (low <= value <= high)
-            ):
-                raise ValueError(
-                    f'Expected `{name}` to be a number from {low} to {high}, but got {value!r}'
-                )
-            object.__setattr__(self, name, float(value))
+        check_numbers(self, LEAST, RANGES)
         for name in ('source', 'idx_root', 'backgrounds'):
             value = getattr(self, name)
             if not isinstance(value, (str, os.PathLike)):
@@ -162,10 +146,6 @@ class GlyphScene(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     masks: np.ndarray
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def glyphs_name(spec: GlyphsSpec, split: str, index: int) -> str:
@@ -272,6 +252,6 @@ def _position(spec: GlyphsSpec, split: str, index: int) -> tuple[int, int]:
     """Sequence and frame of a scene."""
     if split not in GLYPHS_SPLITS:
         raise ValueError(f'Expected `split` to be one of {GLYPHS_SPLITS}, but got {split!r}')
-    if not _is_int(index) or index < 0:
+    if not is_int(index) or index < 0:
         raise ValueError(f'Expected `index` to be an integer of at least 0, but got {index!r}')
     return divmod(int(index), spec.frames_per_sequence if split == 'train' else 1)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dense_al.sandbox.spec import check_numbers, is_int
 from dense_al.sandbox.streets_files import write_world
 from dense_al.sandbox.streets_layout import IGNORE, STREETS_CLASSES, Layout, draw_layout
 from dense_al.sandbox.streets_light import draw_light, expose, paint_hood, sky_at_night
@@ -37,6 +38,9 @@ STREETS_PALETTE: tuple[tuple[int, int, int], ...] = (
     (119, 11, 32),
 )
 VERSION = 1  # raise it whenever the same spec gives other pixels
+# Field -> least integer, and field -> range of a number.
+LEAST = dict(seed=0, height=32, width=32, frames_per_sequence=1, n_train=0, n_val=0, n_source=0)
+RANGES = dict(frame_step=(0.0, 10.0), night_share=(0.0, 1.0))
 GOLDEN = 0.6180339887498949
 
 
@@ -70,35 +74,11 @@ class StreetsSpec:
     night_share: float = 0.3
 
     def __post_init__(self) -> None:
-        least = dict(seed=0, height=32, width=32, frames_per_sequence=1)
-        for name in ('n_train', 'n_val', 'n_source'):
-            least[name] = 0
-        for name, low in least.items():
-            value = getattr(self, name)
-            if not _is_int(value) or value < low:
-                raise ValueError(
-                    f'Expected `{name}` to be an integer of at least {low}, but got {value!r}'
-                )
-            object.__setattr__(self, name, int(value))
-        for name, high in (('frame_step', 10.0), ('night_share', 1.0)):
-            value = getattr(self, name)
-            if (
-                not isinstance(value, (int, float))
-                or isinstance(value, bool)
-                or not (0 <= value <= high)
-            ):
-                raise ValueError(
-                    f'Expected `{name}` to be a number from 0 to {high:g}, but got {value!r}'
-                )
-            object.__setattr__(self, name, float(value))
+        check_numbers(self, LEAST, RANGES)
 
     def count(self, split: str) -> int:
         """Images of a split."""
         return {'train': self.n_train, 'val': self.n_val, 'source': self.n_source}[split]
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def scene_name(spec: StreetsSpec, split: str, index: int) -> str:
@@ -158,7 +138,7 @@ def _position(spec: StreetsSpec, split: str, index: int) -> tuple[int, int]:
     """Sequence and frame of a scene."""
     if split not in STREETS_SPLITS:
         raise ValueError(f'Expected `split` to be one of {STREETS_SPLITS}, but got {split!r}')
-    if not _is_int(index) or index < 0:
+    if not is_int(index) or index < 0:
         raise ValueError(f'Expected `index` to be an integer of at least 0, but got {index!r}')
     return divmod(int(index), spec.frames_per_sequence if split == 'train' else 1)
 

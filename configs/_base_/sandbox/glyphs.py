@@ -1,4 +1,5 @@
 # The generated glyph world with a RetinaNet small enough for two CPU cores.
+_base_ = ['./runtime.py']
 sandbox = dict(
     world='glyphs', root='data/glyphs', spec=dict(seed=0, n_train=600, n_val=150),
     pretrain=dict(checkpoint='data/glyphs_backbone.pth'), metric='coco/bbox_mAP_50',
@@ -72,11 +73,4 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=600, by_epoch=False),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=600)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(logger=dict(type='LoggerHook', interval=50))
-env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(backend='gloo'))
-log_level = 'ERROR'
-log_processor = dict(by_epoch=False)
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='DetLocalVisualizer', vis_backends={{_base_.vis_backends}}, name='visualizer')

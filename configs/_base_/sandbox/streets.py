@@ -1,4 +1,5 @@
 # The generated street world with a model small enough for two CPU cores.
+_base_ = ['./runtime.py']
 sandbox = dict(
     world='streets', root='data/streets', spec=dict(seed=0), metric='mIoU',
     budget=dict(per_round=2, unit='percent'))
@@ -63,11 +64,4 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=300, by_epoch=False),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(logger=dict(type='LoggerHook', interval=50))
-env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(backend='gloo'))
-log_level = 'ERROR'
-log_processor = dict(by_epoch=False)
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='SegLocalVisualizer', vis_backends={{_base_.vis_backends}}, name='visualizer')
