@@ -12,11 +12,12 @@ from skimage.segmentation import find_boundaries
 from dense_al.oracles.base import Asking, Oracle, WaitingForAnswers
 from dense_al.pool import UnitPixels
 from dense_al.regions import read_image
-from dense_al.registry import ORACLES, ConfigError, nearest
-from dense_al.structures import IGNORE, Answer
+from dense_al.registry import ORACLES, nearest
+from dense_al.structures import IGNORE, Answer, Boxes, Label
 
 WAIT_FOR = ('all', 'any')
 OUTLINE = (255, 230, 0)
+SUFFIX = {'pixels': '.png', 'boxes': '.json'}
 
 
 @ORACLES.register
@@ -27,7 +28,8 @@ class Files(Oracle):
     unit id + 1 where something is asked (0 elsewhere), and the label file expected. A label file
     is an 8-bit single-channel PNG of the image's size: the class index inside the asked units, 255
     where one cannot say; what lies outside them is not read. A unit that is 255 throughout counts
-    as declined.
+    as declined. For a detector it is JSON: `boxes`, a list of x1 y1 x2 y2 in pixels, and `labels`,
+    their class names, or null for an image one cannot label.
 
     Args:
         wait_for: `all`: go on when every image has its label file; `any`: go on with what is
@@ -50,16 +52,13 @@ class Files(Oracle):
         self.wait_for = wait_for
 
     def answer(self, asking: Asking) -> list[Answer]:
-        if asking.form != 'pixels':
-            raise ConfigError(
-                f'Expected labels of pixels for the oracle `Files`, but got {asking.form}'
-            )
         ask, given = asking.folder / 'ask', asking.folder / 'labels'
         if not (ask / 'query.json').exists():
             write_questions(ask, asking)
         given.mkdir(parents=True, exist_ok=True)
         samples = [int(s) for s in np.unique(asking.query.sample)]
-        files = {s: given / f'{plain_name(asking.manifest.names[s])}.png' for s in samples}
+        suffix = SUFFIX[asking.form]
+        files = {s: given / (plain_name(asking.manifest.names[s]) + suffix) for s in samples}
         _check_no_strangers(given, [file.name for file in files.values()])
         there = [s for s in samples if files[s].exists()]
         if not there or (self.wait_for == 'all' and len(there) < len(samples)):
@@ -67,9 +66,14 @@ class Files(Oracle):
                 f'Waiting for answers: {len(there)} of {len(samples)} label files are in {given}; '
                 f'the questions are in {ask}'
             )
-        labels: dict[int, np.ndarray | None] = {}
+        labels: dict[int, Label | None] = {}
         for sample in there:
-            label = read_answer(files[sample], asking.manifest.size(sample), len(asking.classes))
+            size = asking.manifest.size(sample)
+            if asking.form == 'boxes':
+                rows = np.flatnonzero(asking.query.sample == sample)
+                labels[int(rows[0])] = read_boxes(files[sample], size, asking.classes)
+                continue
+            label = read_answer(files[sample], size, len(asking.classes))
             flat, pixels = label.ravel(), None
             if asking.query.kind != 'image':
                 pixels = UnitPixels(asking.units.map(sample))
@@ -110,10 +114,16 @@ def write_questions(folder: Path, asking: Asking) -> None:
                 'picture': f'{name}_asked.png',
                 'units': f'{name}_units.png',
                 'asked': units.tolist(),
-                'label': f'labels/{name}.png',
+                'label': f'labels/{name}{SUFFIX[asking.form]}',
             }
         )
-    content = {'kind': query.kind, 'classes': asking.classes, 'ignore': IGNORE, 'samples': samples}
+    content = {
+        'kind': query.kind,
+        'form': asking.form,
+        'classes': asking.classes,
+        'ignore': IGNORE,
+        'samples': samples,
+    }
     temporary = folder / '.query.json.tmp'
     temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
     os.replace(temporary, folder / 'query.json')
@@ -153,8 +163,42 @@ def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray
     return label
 
 
+def read_boxes(path: Path, size: tuple[int, int], classes: list[str]) -> Boxes | None:
+    """Reads a label file of boxes.
+
+    Args:
+        path: JSON with `boxes` (N lists x1 y1 x2 y2 in pixels) and `labels` (N class names), or
+            null for an image that was declined.
+        size: (height, width) of the image.
+        classes: Class names.
+
+    Raises:
+        ValueError: Unreadable, an unknown class, a box outside the image.
+    """
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        if content is None:
+            return None
+        boxes = np.array(content['boxes'], np.float32).reshape(-1, 4)
+        names = [str(name) for name in content['labels']]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'Expected {path} to be JSON with `boxes` and `labels`, but got: {error}'
+        ) from error
+    for name in names:
+        if name not in classes:
+            raise ValueError(f'Unknown class {name!r} in {path}. {nearest(name, classes)}')
+    limit = np.array([size[1], size[0], size[1], size[0]])
+    if ((boxes < 0) | (boxes > limit)).any():
+        raise ValueError(f'Expected boxes inside {size[1]} x {size[0]} pixels in {path}')
+    try:
+        return Boxes(boxes, np.array([classes.index(name) for name in names], np.int64))
+    except ValueError as error:
+        raise ValueError(f'In {path}: {error}') from error
+
+
 def _check_no_strangers(folder: Path, expected: list[str]) -> None:
     """Raises if a label file belongs to no asked image: a label must not get lost."""
-    for file in sorted(folder.glob('*.png')):
+    for file in sorted([*folder.glob('*.png'), *folder.glob('*.json')]):
         if file.name not in expected:
             raise ValueError(f'{file} belongs to no asked image. {nearest(file.name, expected)}')

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dense_al.oracles import Asking, Files, GroundTruth, WaitingForAnswers
 from dense_al.oracles.ground_truth import mistaken
-from dense_al.structures import ElementRows, Manifest, Query, decode_labels
+from dense_al.structures import Boxes, ElementRows, Manifest, Query, decode_boxes, decode_labels
 from dense_al.testing.stub import GridUnits
 
 CLASSES = ['earth', 'water', 'air', 'fire']
@@ -127,3 +127,65 @@ def test_a_broken_label_file_is_named(asking):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(ValueError, match='Could not read the label file .*town__a.png'):
         Files(wait_for='any').answer(asking)
+
+
+def image_asking(asking):
+    from dataclasses import replace
+
+    rows = ElementRows.of_sample(1, np.zeros(1), np.array([64]))
+    return replace(asking, query=Query.of_rows('image', rows), form='boxes')
+
+
+def give_json(asking, content):
+    folder = asking.folder / 'labels'
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'town__b.json').write_text(json.dumps(content))
+
+
+def test_people_draw_boxes(asking):
+    asking = image_asking(asking)
+    with pytest.raises(WaitingForAnswers, match='0 of 1'):
+        Files().answer(asking)
+    asked = json.loads((asking.folder / 'ask/query.json').read_text())
+    assert asked['form'] == 'boxes' and asked['samples'][0]['label'] == 'labels/town__b.json'
+    give_json(asking, {'boxes': [[1, 2, 4, 8], [0, 0, 8, 8]], 'labels': ['fire', 'water']})
+    (answer,) = Files().answer(asking)
+    found = decode_boxes(answer.payload)
+    assert found.boxes.tolist() == [[1, 2, 4, 8], [0, 0, 8, 8]] and found.labels.tolist() == [3, 1]
+    assert (answer.clicks, answer.seconds) == (8, 15)
+    give_json(asking, None)
+    (answer,) = Files().answer(asking)
+    assert answer.status == 'declined' and answer.seconds == 1
+    give_json(asking, {'boxes': [], 'labels': []})
+    (answer,) = Files().answer(asking)
+    assert answer.status == 'answered' and len(decode_boxes(answer.payload)) == 0
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({'boxes': [[0, 0, 1, 1]], 'labels': ['fier']}, 'Did you mean `fire`'),
+        ({'boxes': [[0, 0, 9, 1]], 'labels': ['fire']}, 'inside 8 x 8'),
+        ({'boxes': [[3, 0, 1, 1]], 'labels': ['fire']}, 'x1 y1 x2 y2'),
+        ({'boxes': [[0, 0, 1]], 'labels': ['fire']}, 'to be JSON with `boxes`'),
+        ({'boxes': [[0, 0, 1, 1]], 'labels': []}, 'a label per box'),
+        ({'box': []}, 'to be JSON with `boxes`'),
+    ],
+)
+def test_wrong_boxes_of_people_are_named(asking, content, message):
+    asking = image_asking(asking)
+    give_json(asking, content)
+    with pytest.raises(ValueError, match=message) as error:
+        Files().answer(asking)
+    assert 'town__b.json' in str(error.value)
+
+
+def test_simulated_mistakes_of_boxes(asking):
+    from dataclasses import replace
+
+    truth = Boxes(np.tile([0, 0, 1, 1], (400, 1)), np.full(400, 2))
+    asking = replace(image_asking(asking), read_label=lambda sample: truth)
+    (answer,) = GroundTruth(noise=0.25).answer(asking)
+    wrong = decode_boxes(answer.payload).labels != 2
+    assert 0.17 < wrong.mean() < 0.33
+    assert answer.seconds == 1 + 7 * 400
