@@ -20,6 +20,7 @@ from dense_al.analysis import (
     write_table,
 )
 from dense_al.analysis.compare import Grid, curves_by_method, default_jobs, format_table
+from dense_al.analysis.curves import AXES
 from dense_al.analysis.plot import learning_curves, to_png
 from dense_al.engine.predictions import predictions_of
 
@@ -32,8 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         folders = grid.run(args.configs, args.seeds)
         full = _full(args.full, grid, args.seeds)
-        groups = curves_by_method(folders)
-        rows = summarise(groups, Path(args.configs[0]).stem, full_supervision=full)
+        groups = curves_by_method(folders, args.axis)
+        rows = summarise(
+            groups, Path(args.configs[0]).stem, full_supervision=full, share=args.reach
+        )
         print(f'{rows[0].metric}, mean ± standard deviation over {len(args.seeds)} seeds')
         print(format_table(rows))
         if full is not None:
@@ -82,6 +85,10 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument('--jobs', type=int, help='runs at once; default: one per core, 1 on a GPU')
     parser.add_argument('--html', type=Path, help='default: report.html in the work dir')
     parser.add_argument('--full', metavar='VALUE|CONFIG', help='the metric with all labels')
+    parser.add_argument('--axis', choices=AXES, default='pixels', help='what curves run over')
+    parser.add_argument(
+        '--reach', type=float, default=0.9, help="share of all labels' metric to be reached"
+    )
     parser.add_argument('--against', type=Path, metavar='TABLE', help='correlate ranks with it')
     return parser.parse_known_args(argv)
 

@@ -94,11 +94,11 @@ def default_jobs(cells: int) -> int:
     return 1 if torch.cuda.is_available() else min(cells, len(os.sched_getaffinity(0)))
 
 
-def curves_by_method(folders: Sequence[Path]) -> dict[str, list[Curve]]:
-    """Curves over labelled pixels, by the name of the config."""
+def curves_by_method(folders: Sequence[Path], axis: str = 'pixels') -> dict[str, list[Curve]]:
+    """Curves over one of `AXES`, by the name of the config."""
     groups: dict[str, list[Curve]] = defaultdict(list)
     for folder in folders:
-        groups[folder.parent.name].append(load_curve(folder, 'pixels'))
+        groups[folder.parent.name].append(load_curve(folder, axis))
     return dict(groups)
 
 
@@ -116,6 +116,11 @@ def format_table(rows: Sequence[SummaryRow]) -> str:
             f'{row.method:{width}}  {row.final_mean:7.2f} ± {row.final_std:4.2f}  '
             f'{row.auc_mean:7.2f} ± {row.auc_std:4.2f}  {difference}'
         )
+        if row.reached:
+            lines[-1] += (
+                f'; {row.reach_target:.2f} after {row.reach_mean:,.0f} {row.axis} '
+                f'({row.reached} of {row.seeds} seeds)'
+            )
     return '\n'.join(lines)
 
 
