@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dense_al.pool import Ledger, Units
+from dense_al.registry import ConfigError
 from dense_al.structures import Budget, ElementRows, Query
 
 
@@ -69,6 +70,7 @@ class Acquisition(ABC):
         observes: Which samples it must see (`pool`, `labelled`).
         kind: Kind of its units.
         unit: Config of its units, see `dense_al.regions`.
+        subset: Share of the samples, drawn anew each round, that are observed; None: all.
         options: What else it asks of a prediction; the framework's adapter knows what it means.
     """
 
@@ -77,10 +79,27 @@ class Acquisition(ABC):
     kind: str = 'image'
     unit: Any = None
     options: Any = None
+    subset: float | None = None
 
     def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Samples to observe this round, a sorted subset of (S,) int64 `unlabelled`."""
-        return unlabelled
+        if self.subset is None or len(unlabelled) == 0:
+            return unlabelled
+        n = max(1, round(self.subset * len(unlabelled)))
+        return np.sort(rng.choice(unlabelled, n, replace=False))
+
+    def asked(self, rows: ElementRows, given: Selection) -> np.ndarray:
+        """(N,) bool: which rows were asked before.
+
+        Raises:
+            NothingLeftError: All of them.
+        """
+        asked = given.ledger.asked(self.kind, rows, given.ask_declined_again)
+        if asked.all():
+            raise NothingLeftError(
+                f'Expected {self.kind} units left to ask, but all {len(rows)} were asked'
+            )
+        return asked
 
     @abstractmethod
     def observe(self, prediction: Any, sample: int, units: Units) -> ElementRows:
@@ -103,6 +122,17 @@ class Acquisition(ABC):
         Raises:
             NothingLeftError: Every unit was asked before.
         """
+
+
+def check_share(name: str, share: float | None) -> float | None:
+    """Returns a share of something, None for all of it.
+
+    Raises:
+        ConfigError: It is not in (0, 1].
+    """
+    if share is not None and not 0 < share <= 1:
+        raise ConfigError(f'Expected `acquisition.{name}` in (0, 1], but got {share!r}')
+    return share
 
 
 def take(order: np.ndarray, spend: np.ndarray, amount: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import SHORT
-from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection
+from dense_al.acquisition.base import Acquisition, Selection, check_share
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError, check_keys
@@ -51,22 +51,15 @@ class Composed(Acquisition):
         self.sampler = SAMPLERS.build(sampler, 'acquisition.sampler')
         if weight not in (None, 'class'):
             raise ConfigError(f"Expected `acquisition.weight` None or 'class', but got {weight!r}")
-        for key, share in (('subset', subset), ('prefilter', prefilter)):
-            if share is not None and not 0 < share <= 1:
-                raise ConfigError(f'Expected `acquisition.{key}` in (0, 1], but got {share!r}')
-        self.weight, self.subset, self.prefilter = weight, subset, prefilter
+        self.weight = weight
+        self.subset = check_share('subset', subset)
+        self.prefilter = check_share('prefilter', prefilter)
         self.random = any(isinstance(s, Random) for s, _ in self.scores)
         if self.random and len(self.scores) > 1:
             raise ConfigError('Expected `acquisition.score` Random to stand alone')
         needs = frozenset().union(self.sampler.needs, *(s.needs for s, _ in self.scores))
         self.needs = needs | {'probs'} if weight else needs
         self.observes = self.sampler.observes
-
-    def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if self.subset is None or len(unlabelled) == 0:
-            return unlabelled
-        n = max(1, round(self.subset * len(unlabelled)))
-        return np.sort(rng.choice(unlabelled, n, replace=False))
 
     def observe(self, prediction: SegPrediction | None, sample: int, units: Units) -> ElementRows:
         size = units.sizes(sample)
@@ -89,9 +82,7 @@ class Composed(Acquisition):
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()
-        asked = given.ledger.asked(self.kind, rows, given.ask_declined_again)
-        if asked.all():
-            raise NothingLeftError(f'Expected units left to ask, but all {len(rows)} were asked')
+        asked = self.asked(rows, given)
         if self.random:
             rows = replace(rows, score=given.rng.random(len(rows)))
         if self.weight:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, take
+from dense_al.acquisition.base import Acquisition, Selection, check_share, take
 from dense_al.acquisition.functional import detection as D
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, ConfigError, nearest
@@ -70,7 +70,7 @@ class BoxUncertainty(_ImagesWithBoxes):
         if weight not in (None, 'class'):
             raise ConfigError(f"Expected `acquisition.weight` None or 'class', but got {weight!r}")
         self.score, self.aggregate, self.weight = score, aggregate, weight
-        self.subset = subset
+        self.subset = check_share('subset', subset)
         self.needs = frozenset({'boxes'})
         self.options = DetectionOptions(
             score_thr=score_thr,
@@ -79,12 +79,6 @@ class BoxUncertainty(_ImagesWithBoxes):
             passes=passes if score in ('MutualInformation', 'MCDropout') else 0,
             dropout=dropout,
         )
-
-    def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if self.subset is None or len(unlabelled) == 0:
-            return unlabelled
-        n = max(1, round(self.subset * len(unlabelled)))
-        return np.sort(rng.choice(unlabelled, n, replace=False))
 
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
         values = self._values(prediction)
@@ -111,9 +105,7 @@ class BoxUncertainty(_ImagesWithBoxes):
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()
-        asked = given.ledger.asked(self.kind, rows, given.ask_declined_again)
-        if asked.all():
-            raise NothingLeftError(f'Expected images left to ask, but all {len(rows)} were asked')
+        asked = self.asked(rows, given)
         rows = replace(rows, score=self._scores(rows, given))
         shuffled = given.rng.permutation(np.flatnonzero(~asked))
         order = shuffled[np.argsort(-rows.score[shuffled], kind='stable')]
@@ -154,9 +146,7 @@ class ImageCoreSet(_ImagesWithBoxes):
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()
-        asked = given.ledger.asked(self.kind, rows, given.ask_declined_again)
-        if asked.all():
-            raise NothingLeftError(f'Expected images left to ask, but all {len(rows)} were asked')
+        asked = self.asked(rows, given)
         spend = given.spend(self.kind, rows)
         most = int((~asked).sum())
         n = min(most, max(1, int(given.amount / spend[~asked].min() + 1e-9)))

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
+from dense_al.adapters import surgery
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.mmdet_predict import detections, reader_of
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
@@ -43,9 +44,7 @@ class MMDetTask(FrameworkTask):
 
     def _whole_pool(self, pool: dict[str, Any]) -> dict[str, Any]:
         # Filters look at annotations: the pool must not shrink by what is not labelled yet.
-        whole = {**super()._whole_pool(pool), 'filter_cfg': None, 'test_mode': True}
-        self._needs_objects = bool((pool.get('filter_cfg') or {}).get('filter_empty_gt', False))
-        return whole
+        return {**super()._whole_pool(pool), 'filter_cfg': None, 'test_mode': True}
 
     def read_label(self, sample: int) -> Boxes:
         """The boxes of the data set without those to be ignored (crowds, difficult ones).
@@ -96,7 +95,8 @@ class MMDetTask(FrameworkTask):
     def _answered(self, job: TrainJob) -> PoolDetDataset:
         answers = BoxStore(job.ledger.in_force(job.round_number))
         samples = answers.samples
-        if self._needs_objects:
+        filters = surgery.pool_dataset(self._cfg).get('filter_cfg') or {}
+        if filters.get('filter_empty_gt', False):
             samples = [s for s in samples if len(answers.boxes(s))]
         if not samples:
             raise ConfigError('Expected at least one image with objects to train on, but got none')

@@ -18,11 +18,10 @@ from dense_al.adapters import (
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.mmseg_predict import last_layer, probabilities
 from dense_al.adapters.task import Rounds, TrainJob
+from dense_al.datasets.pipelines import annotation_loader, without_annotations
 from dense_al.datasets.segmentation import (
     PoolSegDataset,
-    annotation_loader,
     with_answered_crops,
-    without_annotations,
 )
 from dense_al.pool import AnswerStore
 from dense_al.registry import ConfigError

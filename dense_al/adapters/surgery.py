@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from dense_al.datasets.pipelines import without_annotations
 from dense_al.registry import ConfigError
 
 UNWRAPPED = ('RepeatDataset',)
@@ -46,15 +47,12 @@ def local_norms(model: Any) -> None:
 
 def image_pipeline(pipeline: Sequence[Any]) -> list[Any]:
     """A copy of a test pipeline that opens no label file and keeps which sample it is."""
-    kept = []
-    for step in copy.deepcopy(list(pipeline)):
-        if 'LoadAnnotations' in str(step.get('type')):
-            continue
+    kept = without_annotations(pipeline)
+    for step in kept:
         if str(step.get('type')).startswith('Pack'):
             default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor')
             keys = step.get('meta_keys', (*default, 'flip', 'flip_direction'))
             step['meta_keys'] = (*keys, 'sample')
-        kept.append(step)
     return kept
 
 

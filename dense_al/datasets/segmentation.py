@@ -94,24 +94,6 @@ def _uniform() -> float:
     return float(torch.rand(()))
 
 
-def without_annotations(pipeline: Sequence[Any]) -> list[Any]:
-    """A copy of a pipeline that opens no label file."""
-    kept = []
-    for step in copy.deepcopy(list(pipeline)):
-        if isinstance(step, dict) and 'LoadAnnotations' in str(step.get('type')):
-            continue
-        kept.append(step)
-    return kept
-
-
-def annotation_loader(pipeline: Sequence[Any]) -> dict[str, Any]:
-    """The step of a pipeline that reads label files, which only the oracle may take."""
-    for step in pipeline:
-        if isinstance(step, dict) and 'LoadAnnotations' in str(step.get('type')):
-            return dict(step)
-    return {'type': 'LoadAnnotations'}
-
-
 def with_answered_crops(pipeline: Sequence[Any]) -> list[Any]:
     """A copy of a training pipeline whose random crops hold labelled pixels."""
     result = copy.deepcopy(list(pipeline))

@@ -139,9 +139,9 @@ def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner:
     }
     start = [_plain_data(given), asdict(learner.initial_budget)]
     now = environment(args, cfg, task, _plain_data(learner.acquisition.unit), units.maps.key, start)
+    record(store, now, args.allow_other_environment)
     store.phase('config')
     cfg.dump(str(store.work_dir / 'config.py'))
-    record(store, now, args.allow_other_environment)
     if args.start_from is not None and share_start(store, args.start_from, now['start_key']):
         logger.info('initial labels and round 0 are those of %s', args.start_from)
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from dense_al.datasets.images import UnreadableSampleError, image_size
+from dense_al.datasets.pipelines import without_annotations
 from dense_al.datasets.segmentation import (
     AnsweredCrop,
     PoolSegDataset,
     with_answered_crops,
-    without_annotations,
 )
 from dense_al.structures import IGNORE
 

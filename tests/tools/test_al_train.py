@@ -322,6 +322,10 @@ def test_a_run_is_not_overwritten_or_resumed_otherwise(finished, tmp_path, caplo
     assert 'add --resume' in caplog.text
     assert run(config, tmp_path / 'run', '--resume', '--seed', '5') == MISTAKE
     assert 'Expected `seed` 0 as when the run began, but got 5' in caplog.text
+    options = ['--cfg-options', 'acquisition.unit.n_segments=20']
+    assert run(config, tmp_path / 'run', '--resume', *options) == MISTAKE
+    for name in ('config.py', 'environment.json'):
+        assert (tmp_path / 'run' / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_people_answer_through_files(small_config, world, tmp_path, caplog):
