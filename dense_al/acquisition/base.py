@@ -115,6 +115,28 @@ class Acquisition(ABC):
         """Rows that were held back until their window was complete."""
         return ElementRows.concatenate([])
 
+    def query(
+        self, rows: ElementRows, picks: np.ndarray, open_spend: np.ndarray, given: Selection
+    ) -> Query:
+        """The query of the rows picked.
+
+        Args:
+            rows: All rows.
+            picks: (K,) row numbers, best first.
+            open_spend: How much each row that was not asked before takes.
+            given: The budget.
+
+        Raises:
+            ConfigError: Nothing was picked: the budget pays for no row.
+        """
+        if len(picks) == 0:
+            raise ConfigError(
+                f'Expected `budget.per_round` to pay for at least one {self.kind}, but the '
+                f'cheapest one left takes {open_spend.min():.6g} {given.budget.unit} and the '
+                f'budget is {given.amount:.6g}'
+            )
+        return Query.of_rows(self.kind, rows.take(picks))
+
     @abstractmethod
     def select(self, rows: ElementRows, given: Selection) -> Query:
         """Chooses what to ask; the order of `rows` does not matter.

@@ -94,13 +94,7 @@ class Composed(Acquisition):
             rows, asked = rows.take(keep), asked[keep]
         spend = given.spend(self.kind, rows)
         picks = self.sampler(rows, asked, spend, given.amount, given.rng)
-        if len(picks) == 0:
-            raise ConfigError(
-                f'Expected `budget.per_round` to pay for at least one {self.kind}, but the '
-                f'cheapest one left takes {spend[~asked].min():.6g} {given.budget.unit} and the '
-                f'budget is {given.amount:.6g}'
-            )
-        return Query.of_rows(self.kind, rows.take(picks))
+        return self.query(rows, picks, spend[~asked], given)
 
 
 def _scores(score: Any) -> list[tuple[Any, float]]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.base import Acquisition, Selection, check_share
 from dense_al.acquisition.functional import detection as D
+from dense_al.acquisition.samplers import KCenter, Sampler, TopK
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, ConfigError, nearest
 from dense_al.structures import DetectionOptions, DetPrediction, ElementRows, Query
@@ -27,6 +27,13 @@ class _ImagesWithBoxes(Acquisition):
         return ElementRows.of_sample(
             sample, np.array([score]), units.sizes(sample), None, features[None]
         )
+
+    def _sampled(
+        self, sampler: Sampler, rows: ElementRows, asked: np.ndarray, given: Selection
+    ) -> Query:
+        spend = given.spend(self.kind, rows)
+        picks = sampler(rows, asked, spend, given.amount, given.rng)
+        return self.query(rows, picks, spend[~asked], given)
 
 
 @ACQUISITIONS.register
@@ -107,9 +114,7 @@ class BoxUncertainty(_ImagesWithBoxes):
         rows = rows.sorted_by_key()
         asked = self.asked(rows, given)
         rows = replace(rows, score=self._scores(rows, given))
-        shuffled = given.rng.permutation(np.flatnonzero(~asked))
-        order = shuffled[np.argsort(-rows.score[shuffled], kind='stable')]
-        return _query(self.kind, rows, order, given)
+        return self._sampled(TopK(), rows, asked, given)
 
     def _scores(self, rows: ElementRows, given: Selection) -> np.ndarray:
         """(N,) score of each image."""
@@ -147,20 +152,4 @@ class ImageCoreSet(_ImagesWithBoxes):
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()
         asked = self.asked(rows, given)
-        spend = given.spend(self.kind, rows)
-        most = int((~asked).sum())
-        n = min(most, max(1, int(given.amount / spend[~asked].min() + 1e-9)))
-        order = F.k_center_greedy(rows.features, asked, n, rng=given.rng)
-        return _query(self.kind, rows, order, given)
-
-
-def _query(kind: str, rows: ElementRows, order: np.ndarray, given: Selection) -> Query:
-    """The first rows of an order that the budget pays for."""
-    spend = given.spend(kind, rows)
-    picks = take(order, spend, given.amount)
-    if len(picks) == 0:
-        raise ConfigError(
-            f'Expected `budget.per_round` to pay for at least one {kind}, but the first takes '
-            f'{spend[order[0]]:.6g} {given.budget.unit} and the budget is {given.amount:.6g}'
-        )
-    return Query.of_rows(kind, replace(rows, features=None).take(picks))
+        return self._sampled(KCenter(), rows, asked, given)

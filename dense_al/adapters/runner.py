@@ -86,14 +86,14 @@ def round_config(cfg: Any, job: TrainJob, interval: int | None) -> bool:
             'type': 'CheckpointHook',
             'interval': interval,
             'by_epoch': False,
-            'max_keep_ckpts': 1,
+            'max_keep_ckpts': 2,  # one is whole while the next is written
             'save_last': False,
             'out_dir': str(parts),
         }
     cfg['default_hooks'] = hooks
     cfg['work_dir'] = str(job.folder)
     cfg['experiment_name'] = f'{run_folder(job).name}_{job.round_number:03d}'
-    last = _last_part(parts) if interval is not None else None
+    last = _last_part(job.folder) if interval is not None else None
     cfg['resume'] = last is not None
     if last is not None:
         cfg['load_from'] = last
@@ -113,10 +113,11 @@ def labelled_totals(job: TrainJob) -> dict[str, float]:
     return {f'labelled/{k}': float(v) for k, v in asdict(job.ledger.totals()).items()}
 
 
-def _last_part(parts: Path) -> str | None:
-    """The newest checkpoint inside a round, if one was written whole."""
-    found = sorted(parts.rglob('iter_*.pth'), key=lambda p: int(p.stem.split('_')[1]))
-    return str(found[-1]) if found else None
+def _last_part(folder: Path) -> str | None:
+    """The newest checkpoint inside a round; mmengine notes its name when it is written whole."""
+    note = folder / 'last_checkpoint'
+    path = Path(note.read_text(encoding='utf-8').strip()) if note.is_file() else None
+    return str(path) if path is not None and path.is_file() else None
 
 
 def run_round(runner: Runner, job: TrainJob, what: str, per_class: dict[str, str]) -> TrainResult:

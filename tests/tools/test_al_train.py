@@ -220,6 +220,8 @@ def test_a_long_round_goes_on_in_its_middle(small_config, tmp_path, monkeypatch)
 
     monkeypatch.setattr(torch.optim.AdamW, 'step', stopped)
     assert run(small_config(), tmp_path / 'run', *more) == INTERRUPTED
+    whole = next((tmp_path / 'run').rglob('iter_4.pth'))
+    whole.with_name('iter_5.pth').write_bytes(b'killed while it was written')
     assert run(small_config(), tmp_path / 'run', '--resume', *more) == 0
     # Six steps of round 0, the fifth of which began twice, and six of round 1.
     assert len(steps) == 13
