@@ -64,7 +64,7 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     for key in DICTS:
         small[key] = cfg[key]
     own = small['sandbox']
-    dropped = ('iterations', 'epochs', 'metric', 'initial')
+    dropped = ('iterations', 'epochs', 'metric', 'initial', 'later')
     rounds = {k: v for k, v in cfg['rounds'].items() if k not in dropped}
     rounds.update(iterations=int(small['train_cfg']['max_iters']), metric=own['metric'])
     if cfg['budget'].get('unit', 'units') != 'percent':

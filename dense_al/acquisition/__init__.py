@@ -1,21 +1,27 @@
 """Acquisitions: what to ask next. One file per family; the mathematics is in `functional`."""
 
 from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, rng_for, take
+from dense_al.acquisition.box_in_box import BoxInBox
 from dense_al.acquisition.composed import Composed
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
 from dense_al.acquisition.samplers import KCenter, KMeansPlusPlus, RandomOrder, TopK
+from dense_al.acquisition.tags import ClassBalancedRandom, ImageTags, WeakLoss
 
 __all__ = [
     'Acquisition',
+    'BoxInBox',
     'BoxUncertainty',
+    'ClassBalancedRandom',
     'Composed',
     'ImageCoreSet',
+    'ImageTags',
     'KCenter',
     'KMeansPlusPlus',
     'NothingLeftError',
     'RandomOrder',
     'Selection',
     'TopK',
+    'WeakLoss',
     'rng_for',
     'take',
 ]

@@ -2,7 +2,7 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Selection:
         ledger: What was asked and answered.
         budget: The round's budget.
         pool_elements: Pixels or points of the whole pool, for budgets in percent.
-        prices: (kind, size, sample) -> clicks, seconds, each (N,), of units.
+        prices: (kind, size, sample, objects) -> clicks, seconds, each (N,), of units.
         rng: The only source of randomness.
         n_classes: Number of classes.
         ask_declined_again: Whether declined units may be asked again.
@@ -46,14 +46,14 @@ class Selection:
     ledger: Ledger
     budget: Budget
     pool_elements: int
-    prices: Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    prices: Callable[..., tuple[np.ndarray, np.ndarray]]
     rng: np.random.Generator
     n_classes: int
     ask_declined_again: bool = False
 
-    def spend(self, kind: str, rows: ElementRows) -> np.ndarray:
-        """(N,) float64: how much of the budget each row takes."""
-        clicks, seconds = self.prices(kind, rows.size, rows.sample)
+    def spend(self, kind: str, rows: ElementRows, objects: np.ndarray | float = 0.0) -> np.ndarray:
+        """(N,) float64: how much of the budget each row takes, with (N,) expected objects."""
+        clicks, seconds = self.prices(kind, rows.size, rows.sample, objects)
         return self.budget.measure(rows.size, clicks, seconds)
 
     @property
@@ -80,6 +80,14 @@ class Acquisition(ABC):
     unit: Any = None
     options: Any = None
     subset: float | None = None
+
+    def recall(self, queries: Sequence[Query]) -> Any:
+        """What it asks of this round's predictions, given what was asked before.
+
+        Args:
+            queries: Of the initial labels and of all rounds so far, with their notes.
+        """
+        return self.options
 
     def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Samples to observe this round, a sorted subset of (S,) int64 `unlabelled`."""

@@ -31,6 +31,7 @@ from dense_al.adapters.runner import (
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.adapters.tracker import begin_round, curve_visualizer
 from dense_al.datasets.images import image_size
+from dense_al.pool import Ledger
 from dense_al.progress import bar
 from dense_al.registry import ConfigError
 from dense_al.structures import Label, Manifest
@@ -52,6 +53,7 @@ class FrameworkTask(ABC):
     scope: ClassVar[str]
     per_class: ClassVar[str]
     least_classes: ClassVar[int] = 2
+    learns_tags: bool = False  # whether the model learns from tags of images
 
     def __init__(self, cfg: Config, rounds: Rounds) -> None:
         init_default_scope(self.scope)
@@ -147,7 +149,12 @@ class FrameworkTask(ABC):
 
     @torch.no_grad()
     def predict(
-        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str], options: Any = None
+        self,
+        checkpoint: Path,
+        samples: np.ndarray,
+        needs: frozenset[str],
+        options: Any = None,
+        ledger: Ledger | None = None,
     ) -> Iterator[Any]:
         """Predictions at original size, in the order of `samples`, one by one.
 
@@ -156,11 +163,13 @@ class FrameworkTask(ABC):
             samples: (S,) indices into the manifest.
             needs: What the acquisition needs of a prediction.
             options: What else it asks of the framework.
+            ledger: What is known of the samples.
         """
         model = self._model()
         load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True, logger='silent')
         model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
-        yield from self._predictions(model, self._image_loader(samples), needs, options)
+        loader = self._image_loader(samples, ledger)
+        yield from self._predictions(model, loader, needs, options)
 
     @abstractmethod
     def _predictions(
@@ -168,21 +177,31 @@ class FrameworkTask(ABC):
     ) -> Iterator[Any]:
         """Predictions of all images of a loader."""
 
+    def _config_of(self, round_number: int) -> Config:
+        """A copy of the config as it is for a round."""
+        cfg = copy.deepcopy(self._cfg)
+        if round_number > 0 and self._rounds.later:
+            cfg.merge_from_dict(copy.deepcopy(dict(self._rounds.later)))
+        return cfg
+
     def _runner(self, job: TrainJob, what: str) -> tuple[Runner, bool]:
         """The Runner of one round, and whether it goes on in the middle of it."""
-        cfg = copy.deepcopy(self._cfg)
+        cfg = self._config_of(job.round_number)
         loader = copy.deepcopy(cfg['train_dataloader'])
         loader.pop('batch_sampler', None)
-        loader['sampler'] = {'type': 'InfiniteSampler', 'shuffle': True}
         loader['dataset'] = self._answered(job)
+        loader['sampler'] = self._sampler(loader)
         batch = int(loader.get('batch_size', 1))
         length = surgery.set_length(
             cfg,
-            self._rounds.iterations,
+            self._rounds.iterations_of(job.round_number),
             self._rounds.epochs,
             per_epoch=-(-len(loader['dataset']) // batch),
             old_per_epoch=-(-len(self.manifest) // batch),
         )
+        later = self._rounds.later or {}
+        if job.round_number > 0 and 'param_scheduler' in later:
+            cfg['param_scheduler'] = copy.deepcopy(later['param_scheduler'])
         if cfg.get('launcher', 'none') == 'none':
             surgery.local_norms(cfg['model'])
         self._prepare(cfg)
@@ -199,6 +218,10 @@ class FrameworkTask(ABC):
         runner.register_hook(CurvePoint(labelled_totals(job)))
         return runner, inexact
 
+    def _sampler(self, loader: dict[str, Any]) -> dict[str, Any]:
+        """What draws the training samples of a round."""
+        return {'type': 'InfiniteSampler', 'shuffle': True}
+
     @abstractmethod
     def _prepare(self, cfg: Any) -> None:
         """Changes model and evaluator of a round's config (in place)."""
@@ -212,8 +235,8 @@ class FrameworkTask(ABC):
         """
 
     @abstractmethod
-    def _images(self, samples: Sequence[int], pipeline: Sequence[Any]) -> Dataset:
-        """Images of the pool without any label."""
+    def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
+        """Images of the pool to predict on, with nothing but what the ledger knows."""
 
     def _model(self) -> Any:
         """The model of the config, for one process and with weights of no meaning."""
@@ -223,12 +246,12 @@ class FrameworkTask(ABC):
             cfg.setdefault('data_preprocessor', self._cfg['data_preprocessor'])
         return MODELS.build(cfg)
 
-    def _image_loader(self, samples: np.ndarray) -> DataLoader:
+    def _image_loader(self, samples: np.ndarray, ledger: Ledger | None) -> DataLoader:
         """Batches of the pool's images, in the order of `samples`."""
         stock = self._cfg.get('test_dataloader') or self._cfg['val_dataloader']
         pipeline = surgery.image_pipeline(stock['dataset'].get('pipeline', []))
         return DataLoader(
-            self._images(samples.tolist(), pipeline),
+            self._images(samples.tolist(), pipeline, ledger or Ledger()),
             batch_size=int(stock.get('batch_size', 1)),
             num_workers=int(stock.get('num_workers', 0)),
             collate_fn=pseudo_collate,

@@ -8,18 +8,22 @@ import numpy as np
 from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
+import dense_al.datasets.level_sampler  # registers
+import dense_al.models.weak_roi_head  # noqa: F401  registers
 from dense_al.adapters import surgery
 from dense_al.adapters.framework import FrameworkTask
-from dense_al.adapters.mmdet_predict import detections, reader_of
+from dense_al.adapters.mmdet_predict import detections
+from dense_al.adapters.mmdet_readers import WeakReader, reader_of
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.datasets.detection import PoolDetDataset
-from dense_al.pool import BoxStore
+from dense_al.pool import BoxStore, Ledger, TagStore
 from dense_al.registry import ConfigError, nearest
 from dense_al.structures import Boxes, DetectionOptions, DetPrediction
 
 # What mmdet's evaluators report.
 COCO = tuple(f'mAP{part}' for part in ('', '_50', '_75', '_s', '_m', '_l'))
 VOC = ('pascal_voc/mAP', 'pascal_voc/AP50')
+KNOWN = ('tags', 'level')  # what a weakly supervised model must know of an image
 
 
 class MMDetTask(FrameworkTask):
@@ -33,6 +37,8 @@ class MMDetTask(FrameworkTask):
     def __init__(self, cfg: Config, rounds: Rounds) -> None:
         check_metric(cfg['val_evaluator'], rounds.metric)
         super().__init__(cfg, rounds)
+        head = cfg['model'].get('roi_head') or {}
+        self.learns_tags = head.get('type') == 'WeakRoIHead'
 
     def _run(self, job: TrainJob, what: str) -> TrainResult:
         result = super()._run(job, what)
@@ -70,21 +76,25 @@ class MMDetTask(FrameworkTask):
         return Boxes(boxes, labels)
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        known = {'boxes', 'image_features'}
+        known = {'boxes', 'image_features', 'box_features', 'weak_loss'}
         if needs - known:
             raise ConfigError(
                 f'Expected an acquisition for detectors, but this one needs {sorted(needs)}'
             )
-        if needs:
-            reader_of(model)
+        if not needs:
+            return
+        reader = reader_of(model)
+        if 'weak_loss' in needs and not isinstance(reader, WeakReader):
+            raise ConfigError(
+                'Expected a model that learns from tags (`model.roi_head` of type WeakRoIHead), as '
+                'the acquisition needs its loss on them, but got one that does not'
+            )
 
     def _predictions(
         self, model: Any, loader: DataLoader, needs: frozenset[str], options: Any
     ) -> Iterator[DetPrediction]:
         for batch in loader:
-            yield from detections(
-                model, batch, options or DetectionOptions(), 'image_features' in needs
-            )
+            yield from detections(model, batch, options or DetectionOptions(), needs)
 
     def _prepare(self, cfg: Any) -> None:
         evaluator = cfg['val_evaluator']
@@ -98,12 +108,22 @@ class MMDetTask(FrameworkTask):
         filters = surgery.pool_dataset(self._cfg).get('filter_cfg') or {}
         if filters.get('filter_empty_gt', False):
             samples = [s for s in samples if len(answers.boxes(s))]
+        tags = TagStore(job.ledger.in_force(job.round_number))
+        if self.learns_tags:
+            samples = sorted({*samples, *(s for s in tags.samples if not answers.holds(s))})
         if not samples:
             raise ConfigError('Expected at least one image with objects to train on, but got none')
-        return PoolDetDataset(self._records, samples, answers, self._metainfo, self._pipeline)
+        pipeline = surgery.packed(self._pipeline, KNOWN)
+        return PoolDetDataset(self._records, samples, answers, tags, self._metainfo, pipeline)
 
-    def _images(self, samples: Sequence[int], pipeline: Sequence[Any]) -> Dataset:
-        return PoolDetDataset(self._records, samples, None, self._metainfo, pipeline)
+    def _sampler(self, loader: dict[str, Any]) -> dict[str, Any]:
+        given = loader.get('sampler') or {}
+        return given if given.get('type') == 'LevelSampler' else super()._sampler(loader)
+
+    def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
+        tags = TagStore(ledger.in_force())
+        pipeline = surgery.packed(pipeline, KNOWN)
+        return PoolDetDataset(self._records, samples, None, tags, self._metainfo, pipeline)
 
 
 def check_metric(evaluator: Any, metric: str) -> None:

@@ -1,235 +1,139 @@
-"""From an mmdet model to boxes with class probabilities, head family by head family.
-
-mmdet's own results keep one score per box; what an acquisition needs is the whole class vector, and
-the same anchors or proposals over several stochastic passes.
-"""
+"""From the candidates of an mmdet model to the boxes an acquisition sees."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import adaptive_avg_pool2d, dropout
+from torch.nn.functional import dropout
 
-from dense_al.registry import ConfigError
+from dense_al.adapters.mmdet_readers import Candidates, Reader, reader_of
 from dense_al.structures import DetectionOptions, DetPrediction
-
-# Head -> its last layers for classes and boxes.
-DENSE = {
-    'RetinaHead': ('retina_cls', 'retina_reg'),
-    'FCOSHead': ('conv_cls', 'conv_reg'),
-    'ATSSHead': ('atss_cls', 'atss_reg'),
-}
-POOLED = 4  # side of the grid that the outputs of a level are pooled to for image features
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """All anchors or proposals of one image.
-
-    Attributes:
-        boxes: (N, 4) float32 in pixels of the network's input.
-        probs: (N, C) probabilities of the classes.
-        background: (N,) probability of no object.
-        scores: (N,) what the detector ranks by.
-    """
-
-    boxes: torch.Tensor
-    probs: torch.Tensor
-    background: torch.Tensor
-    scores: torch.Tensor
-
-
-class DenseReader:
-    """One-stage heads with sigmoid classes: RetinaNet, FCOS, ATSS."""
-
-    def __init__(self, model: Any) -> None:
-        self.head = model.bbox_head
-        self.last = [getattr(self.head, name) for name in DENSE[type(self.head).__name__]]
-
-    def fixed(self, features: Any, sample: Any) -> Any:
-        """What all passes share beside the features: nothing."""
-        return None
-
-    def candidates(self, features: Any, fixed: Any, meta: dict[str, Any]) -> Candidates:
-        """Candidates of one image, level by level in the order of the anchors."""
-        cls_scores, box_preds, *factors = self.head(features)
-        sizes = [s.shape[-2:] for s in cls_scores]
-        priors = self.head.prior_generator.grid_priors(
-            sizes, dtype=cls_scores[0].dtype, device=cls_scores[0].device
-        )
-        c = self.head.cls_out_channels
-        logits = torch.cat([_rows(s, c) for s in cls_scores])
-        if not self.head.use_sigmoid_cls:
-            raise ConfigError(f'Expected a sigmoid in `{type(self.head).__name__}`, but got none')
-        probs = logits.sigmoid()
-        deltas = torch.cat([_rows(b, self.head.bbox_coder.encode_size) for b in box_preds])
-        boxes = self.head.bbox_coder.decode(torch.cat(priors), deltas, max_shape=meta['img_shape'])
-        best = probs.amax(1)
-        factor = torch.cat([_rows(f, 1)[:, 0] for f in factors[0]]).sigmoid() if factors else 1.0
-        return Candidates(boxes, probs, 1 - best, best * factor)
-
-    def outputs(self, features: Any, fixed: Any) -> list[torch.Tensor]:
-        """(1, ., h, w) class outputs of each level before activation."""
-        return list(self.head(features)[0])
-
-
-class YoloReader:
-    """YOLOv3: objectness and sigmoid classes."""
-
-    def __init__(self, model: Any) -> None:
-        self.head = model.bbox_head
-        self.last = list(self.head.convs_pred)
-
-    def fixed(self, features: Any, sample: Any) -> Any:
-        """What all passes share beside the features: nothing."""
-        return None
-
-    def candidates(self, features: Any, fixed: Any, meta: dict[str, Any]) -> Candidates:
-        """Candidates of one image, level by level in the order of the anchors."""
-        (maps,) = self.head(features)
-        sizes = [m.shape[-2:] for m in maps]
-        priors = self.head.prior_generator.grid_priors(sizes, device=maps[0].device)
-        boxes, rows = [], []
-        for level, prior, stride in zip(maps, priors, self.head.featmap_strides):
-            row = _rows(level, self.head.num_attrib)
-            centre = row[:, :2].sigmoid()
-            strides = row.new_full((len(row), 1), stride)
-            raw = torch.cat([centre, row[:, 2:4]], dim=1)
-            boxes.append(self.head.bbox_coder.decode(prior, raw, strides))
-            rows.append(row)
-        flat = torch.cat(rows)
-        objectness, probs = flat[:, 4].sigmoid(), flat[:, 5:].sigmoid()
-        return Candidates(torch.cat(boxes), probs, 1 - objectness, objectness * probs.amax(1))
-
-    def outputs(self, features: Any, fixed: Any) -> list[torch.Tensor]:
-        """(1, ., h, w) outputs of each level before activation."""
-        return list(self.head(features)[0])
-
-
-class TwoStageReader:
-    """Faster R-CNN and Mask R-CNN: softmax over the classes and background."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        head = model.roi_head.bbox_head
-        self.last = [head.fc_cls, head.fc_reg]
-
-    def fixed(self, features: Any, sample: Any) -> Any:
-        """The proposals of one image, the same for all passes."""
-        return self.model.rpn_head.predict(features, [sample], rescale=False)[0].bboxes
-
-    def candidates(self, features: Any, fixed: Any, meta: dict[str, Any]) -> Candidates:
-        """Candidates of one image, in the order of the proposals."""
-        roi_head = self.model.roi_head
-        head = roi_head.bbox_head
-        n, c = len(fixed), head.num_classes
-        if n == 0:
-            none = fixed.new_zeros(0)
-            return Candidates(fixed.reshape(0, 4), fixed.new_zeros(0, c), none, none)
-        rois = torch.cat([fixed.new_zeros(n, 1), fixed], dim=1)
-        found = roi_head._bbox_forward(features, rois)
-        scores = found['cls_score'].softmax(1)
-        probs, background = scores[:, :-1], scores[:, -1]
-        deltas = found['bbox_pred'].reshape(n, -1, head.bbox_coder.encode_size)
-        label = probs.argmax(1) if deltas.shape[1] > 1 else torch.zeros(n, dtype=torch.long)
-        chosen = deltas[torch.arange(n), label.to(deltas.device)]
-        boxes = head.bbox_coder.decode(fixed, chosen, max_shape=meta['img_shape'])
-        return Candidates(boxes, probs, background, probs.amax(1))
-
-    def outputs(self, features: Any, fixed: Any) -> list[torch.Tensor]:
-        """(1, ., h, w) objectness of each level before activation."""
-        return list(self.model.rpn_head(features)[0])
-
-
-def reader_of(model: Any) -> Any:
-    """The reader of a model's head family.
-
-    Raises:
-        ConfigError: A family without one.
-    """
-    head = getattr(model, 'bbox_head', None)
-    name = type(head).__name__
-    if name in DENSE:
-        return DenseReader(model)
-    if name == 'YOLOV3Head':
-        return YoloReader(model)
-    roi_head = getattr(model, 'roi_head', None)
-    bbox_head = getattr(roi_head, 'bbox_head', None)
-    if type(roi_head).__name__ == 'StandardRoIHead' and hasattr(bbox_head, 'fc_cls'):
-        return TwoStageReader(model)
-    shown = type(roi_head).__name__ if head is None else name
-    raise ConfigError(
-        f'Expected a detector whose class probabilities can be read ({", ".join(DENSE)}, '
-        f'YOLOV3Head, StandardRoIHead), but got `{shown}` of `{type(model).__name__}`'
-    )
 
 
 def detections(
-    model: Any, batch: Any, options: DetectionOptions, image_features: bool = False
+    model: Any, batch: Any, options: DetectionOptions, needs: frozenset[str] = frozenset()
 ) -> Iterator[DetPrediction]:
     """Predictions of the images of a batch, one by one.
 
     Args:
         model: An mmdet detector in evaluation mode.
-        batch: As its data loader gives it; metainfo holds `sample`.
+        batch: As its data loader gives it; metainfo holds `sample`, and `tags` where known.
         options: Which boxes.
-        image_features: Whether to add `image_features`.
+        needs: What else than boxes: `image_features`, `box_features`, `weak_loss`.
     """
     reader = reader_of(model)
     data = model.data_preprocessor(batch, False)
     features = model.extract_feat(data['inputs'])
     for i, sample in enumerate(data['data_samples']):
         levels = tuple(level[i : i + 1] for level in features)
-        yield _detect(reader, levels, sample, options, image_features)
+        yield _detect(reader, levels, sample, options, needs)
 
 
 def _detect(
-    reader: Any, levels: Any, sample: Any, options: DetectionOptions, image_features: bool
+    reader: Reader, levels: Any, sample: Any, options: DetectionOptions, needs: frozenset[str]
 ) -> DetPrediction:
     """The prediction of one image."""
     meta = sample.metainfo
     fixed = reader.fixed(levels, sample)
     found = reader.candidates(levels, fixed, meta)
-    keep = suppressed(found, options)
+    scale = found.boxes.new_tensor(meta.get('scale_factor', (1.0, 1.0))).repeat(2)
+    keep, labels = suppressed(found, options)
+    boxes, probs, background, scores = _ranked(found, keep, labels, options)
     passes, box_passes = [], []
     for k in range(options.passes):
         with stochastic(reader.last, options, (int(meta['sample']), k)):
             again = reader.candidates(levels, fixed, meta)
         passes.append(again.probs[keep])
-        box_passes.append(again.boxes[keep])
-    scale = found.boxes.new_tensor(meta.get('scale_factor', (1.0, 1.0))).repeat(2)
-    pooled = None
-    if image_features:
-        maps = reader.outputs(levels, fixed)
-        pooled = _numpy(torch.cat([adaptive_avg_pool2d(m, POOLED).flatten() for m in maps]))
+        box_passes.append(_ranked(again, keep, labels, options)[0])
     return DetPrediction(
         sample=int(meta['sample']),
-        boxes=_numpy(found.boxes[keep] / scale),
-        probs=_numpy(found.probs[keep]),
-        background=_numpy(found.background[keep]),
-        scores=_numpy(found.scores[keep]),
+        boxes=_numpy(boxes / scale),
+        probs=_numpy(probs),
+        background=_numpy(background),
+        scores=_numpy(scores),
+        labels=labels.cpu().numpy(),
         passes=_numpy(torch.stack(passes)) if passes else None,
         box_passes=_numpy(torch.stack(box_passes) / scale) if passes else None,
-        image_features=pooled,
+        tags=np.array(meta['tags'], np.int64) if 'tags' in meta else None,
+        **_extras(reader, levels, fixed, meta, boxes, scale, options, needs),
     )
 
 
-def suppressed(found: Candidates, options: DetectionOptions) -> torch.Tensor:
-    """(K,) int64: candidates above the threshold that no better one suppresses, best first."""
+def _extras(
+    reader: Reader,
+    levels: Any,
+    fixed: Any,
+    meta: dict[str, Any],
+    boxes: torch.Tensor,
+    scale: torch.Tensor,
+    options: DetectionOptions,
+    needs: frozenset[str],
+) -> dict[str, Any]:
+    """What only some acquisitions need of an image."""
+    extras: dict[str, Any] = {}
+    if 'image_features' in needs:
+        extras['image_features'] = _numpy(reader.image_features(levels))
+    if 'box_features' in needs:
+        extras['box_features'] = _numpy(reader.box_features(levels, boxes))
+        remembered = options.remembered.get(int(meta['sample']))
+        if remembered is not None:
+            there = boxes.new_tensor(remembered) * scale
+            extras['remembered'] = _numpy(reader.box_features(levels, there))
+    if 'weak_loss' in needs:
+        if 'tags' not in meta:
+            raise ValueError('Expected the tags of every image, but some are not known')
+        tags = torch.as_tensor(meta['tags'], dtype=torch.long, device=boxes.device)
+        extras['weak_loss'] = reader.weak_loss(levels, fixed, tags)
+    return extras
+
+
+def suppressed(found: Candidates, options: DetectionOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    """Candidates above the threshold that no better one of their class suppresses, best first.
+
+    Returns:
+        (K,) int64 candidates and (K,) int64 the class each is ranked for.
+    """
     from mmcv.ops import batched_nms
 
-    order = found.scores.argsort(descending=True, stable=True)[: options.nms_pre]
-    sides = found.boxes[order, 2:] - found.boxes[order, :2]
-    order = order[(found.scores[order] >= options.score_thr) & (sides > 0).all(1)]
-    if len(order) == 0:
-        return order
-    labels = found.probs[order].argmax(1)
+    rows, labels = _eligible(found, options)
+    boxes, _, _, scores = _ranked(found, rows, labels, options)
+    order = scores.argsort(descending=True, stable=True)[: options.nms_pre]
+    order = order[(boxes[order, 2:] > boxes[order, :2]).all(1)]
+    rows, labels = rows[order], labels[order]
+    if len(rows) == 0:
+        return rows, labels
     nms = {'type': 'nms', 'iou_threshold': options.nms_iou}
-    _, kept = batched_nms(found.boxes[order], found.scores[order], labels, nms)
-    return order[kept[: options.max_boxes]]
+    _, kept = batched_nms(boxes[order], scores[order], labels, nms)
+    kept = kept[: options.max_boxes]
+    return rows[kept], labels[kept]
+
+
+def _eligible(found: Candidates, options: DetectionOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    """Candidates and classes above the threshold."""
+    if options.per_class:
+        rows, labels = (found.probs * _factor(found) >= options.score_thr).nonzero().T
+        return rows, labels
+    rows = (found.scores >= options.score_thr).nonzero()[:, 0]
+    return rows, found.probs[rows].argmax(1)
+
+
+def _factor(found: Candidates) -> torch.Tensor:
+    """(N, 1) what turns a class probability into the score of the class."""
+    return (found.scores / found.probs.amax(1).clamp(min=1e-12))[:, None]
+
+
+def _ranked(
+    found: Candidates, rows: torch.Tensor, labels: torch.Tensor, options: DetectionOptions
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Boxes, probabilities, background and scores of candidates, each for one class."""
+    boxes, probs, scores = found.boxes[rows], found.probs[rows], found.scores[rows]
+    if options.per_class:
+        if found.class_boxes is not None:
+            boxes = found.class_boxes[rows, labels]
+        scores = probs[torch.arange(len(rows)), labels] * _factor(found)[rows, 0]
+    return boxes, probs, found.background[rows], scores
 
 
 @contextmanager
@@ -257,11 +161,6 @@ def stochastic(
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _rows(level: torch.Tensor, width: int) -> torch.Tensor:
-    """(1, A * width, h, w) to (h * w * A, width), in the order of the anchors."""
-    return level[0].permute(1, 2, 0).reshape(-1, width).float()
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

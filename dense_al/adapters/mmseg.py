@@ -23,7 +23,7 @@ from dense_al.datasets.segmentation import (
     PoolSegDataset,
     with_answered_crops,
 )
-from dense_al.pool import AnswerStore
+from dense_al.pool import AnswerStore, Ledger
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, SegPrediction
 
@@ -81,7 +81,7 @@ class MMSegTask(FrameworkTask):
         return label
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        if 'boxes' in needs or 'image_features' in needs:
+        if needs - {'probs', 'features'}:
             raise ConfigError(
                 'Expected an acquisition for pixels, but this one needs the boxes of a detector'
             )
@@ -114,5 +114,5 @@ class MMSegTask(FrameworkTask):
         pipeline = with_answered_crops(without_annotations(self._pipeline))
         return PoolSegDataset(self._records, answers.samples, answers, self._metainfo, pipeline)
 
-    def _images(self, samples: Sequence[int], pipeline: Sequence[Any]) -> Dataset:
+    def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         return PoolSegDataset(self._records, samples, None, self._metainfo, pipeline)

@@ -47,12 +47,17 @@ def local_norms(model: Any) -> None:
 
 def image_pipeline(pipeline: Sequence[Any]) -> list[Any]:
     """A copy of a test pipeline that opens no label file and keeps which sample it is."""
-    kept = without_annotations(pipeline)
+    return packed(without_annotations(pipeline), ('sample',))
+
+
+def packed(pipeline: Sequence[Any], keys: Sequence[str]) -> list[Any]:
+    """A copy of a pipeline that packs some more of a sample's keys into its metainfo."""
+    kept = copy.deepcopy(list(pipeline))
     for step in kept:
         if str(step.get('type')).startswith('Pack'):
             default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor')
-            keys = step.get('meta_keys', (*default, 'flip', 'flip_direction'))
-            step['meta_keys'] = (*keys, 'sample')
+            given = step.get('meta_keys', (*default, 'flip', 'flip_direction'))
+            step['meta_keys'] = (*given, *(k for k in keys if k not in given))
     return kept
 
 

@@ -13,6 +13,7 @@ from dense_al.structures import Label, Manifest
 
 INITIAL_KEYS = ('acquisition', 'budget', 'labelled', 'checkpoint')
 STARTS = ('scratch', 'previous', 'initial')
+LATER_KEYS = ('optim_wrapper', 'param_scheduler', 'train_dataloader')
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,14 @@ class Rounds:
 
     Attributes:
         count: Rounds, >= 1; each trains and evaluates, all but the last ask.
-        iterations: Training iterations per round; or
+        iterations: Training iterations per round, or a list of them, one for each round; or
         epochs: passes over the labelled samples per round; None for both: as the base config.
         start: Weights a round starts from: `scratch` (as the base config says), `previous` (the
             round before), `initial` (round 0, or the checkpoint of
             `initial`).
+        later: What of the config is different from round 1 on, such as the optimizer of
+            fine-tuning; lists are replaced as a whole. Its schedulers are taken as they are, not
+            scaled to the length of the round.
         checkpoint_interval: Iterations between two checkpoints inside a round, for rounds so long
             that a killed one should go on in the middle (which is not bit-identical: mmengine keeps
             no state of the generators; `train.json` then says `exact: false`). None: a killed
@@ -38,9 +42,10 @@ class Rounds:
     """
 
     count: int
-    iterations: int | None = None
+    iterations: int | list[int] | None = None
     epochs: int | None = None
     start: str = 'scratch'
+    later: dict[str, Any] | None = None
     checkpoint_interval: int | None = None
     metric: str = 'mIoU'
     initial: Any = None
@@ -50,10 +55,19 @@ class Rounds:
             value = getattr(self, name)
             if value is None and name != 'count':
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            listed = name == 'iterations' and isinstance(value, (list, tuple))
+            for number in value if listed else [value]:
+                if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                    raise ConfigError(
+                        f'Expected `rounds.{name}` to be an integer of at least 1, '
+                        f'but got {number!r}'
+                    )
+            if listed and len(value) != self.count:
                 raise ConfigError(
-                    f'Expected `rounds.{name}` to be an integer of at least 1, but got {value!r}'
+                    f'Expected `rounds.iterations` for each of the {self.count} rounds, '
+                    f'but got {len(value)}'
                 )
+        check_keys(self.later or {}, LATER_KEYS, 'rounds.later')
         if self.iterations is not None and self.epochs is not None:
             raise ConfigError('Expected `rounds.iterations` or `rounds.epochs`, but got both')
         if self.start not in STARTS:
@@ -72,6 +86,12 @@ class Rounds:
             raise ConfigError(
                 f'Expected `rounds.initial.checkpoint` to be a file, but got {checkpoint}'
             )
+
+    def iterations_of(self, round_number: int) -> int | None:
+        """Training iterations of a round, None where epochs or the config say."""
+        if isinstance(self.iterations, (list, tuple)):
+            return self.iterations[round_number]
+        return self.iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +141,7 @@ class Task(Protocol):
     manifest: Manifest
     classes: list[str]
     form: str  # what a label of a whole sample is: `pixels` or `boxes`
+    learns_tags: bool  # whether the model learns from tags of images
 
     def train(self, job: TrainJob) -> TrainResult:
         """Trains and evaluates; writes `job.checkpoint`."""
@@ -131,9 +152,14 @@ class Task(Protocol):
         ...
 
     def predict(
-        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str], options: Any = None
+        self,
+        checkpoint: Path,
+        samples: np.ndarray,
+        needs: frozenset[str],
+        options: Any = None,
+        ledger: Ledger | None = None,
     ) -> Iterator[Any]:
-        """Predictions for the samples, in their order, one by one."""
+        """Predictions for the samples, in their order, one by one; `ledger`: what is known."""
         ...
 
     def check_labels(self) -> None:

@@ -7,9 +7,10 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from dense_al.datasets.images import UnreadableSampleError
-from dense_al.pool import BoxStore
+from dense_al.pool import BoxStore, TagStore
 
 TRIES = 50
+KEPT = ('img_path', 'img_id', 'height', 'width', 'proposals')
 
 
 @DATASETS.register_module()
@@ -18,9 +19,10 @@ class PoolDetDataset(BaseDataset):
 
     Args:
         records: One dict per sample of the pool, in the manifest's order, with `img_path`,
-            `img_id`, `height` and `width`.
+            `img_id`, `height`, `width`, and `proposals` if there are.
         samples: (S,) the samples to show, as indices into the manifest.
         answers: Where objects come from; None shows images only.
+        tags: Which classes are in an image, where that is known; metainfo then holds `tags`.
         metainfo: Class names and palette.
         pipeline: Transforms; mmdet's annotation loading reads no file but these records.
     """
@@ -30,10 +32,12 @@ class PoolDetDataset(BaseDataset):
         records: Sequence[dict[str, Any]],
         samples: Sequence[int],
         answers: BoxStore | None,
+        tags: TagStore | None,
         metainfo: dict[str, Any],
         pipeline: Sequence[Any],
     ) -> None:
-        self._records, self._samples, self._answers = records, list(samples), answers
+        self._records, self._samples = records, list(samples)
+        self._answers, self._tags = answers, tags
         super().__init__(metainfo=metainfo, pipeline=list(pipeline), serialize_data=False)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -42,7 +46,10 @@ class PoolDetDataset(BaseDataset):
 
     def _record(self, sample: int) -> dict[str, Any]:
         given = self._records[sample]
-        record = {k: given[k] for k in ('img_path', 'img_id', 'height', 'width')}
+        record = {k: given[k] for k in KEPT if k in given}
+        known = None if self._tags is None else self._tags.tags(sample)
+        if known is not None:
+            record['tags'] = known.tolist()
         instances = []
         if self._answers is not None:
             objects = self._answers.boxes(sample)
@@ -50,7 +57,16 @@ class PoolDetDataset(BaseDataset):
                 {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': 0}
                 for box, label in zip(objects.boxes, objects.labels)
             ]
-        return {**record, 'sample': sample, 'instances': instances}
+        level = 'full' if self._is_full(sample) else 'weak'
+        return {**record, 'sample': sample, 'level': level, 'instances': instances}
+
+    def _is_full(self, sample: int) -> bool:
+        return self._answers is not None and self._answers.holds(sample)
+
+    @property
+    def full(self) -> list[bool]:
+        """(N,) which of the samples shown have all their boxes."""
+        return [self._is_full(s) for s in self._samples]
 
     def __getitem__(self, idx: int) -> Any:
         # mmengine would put another sample in the place of one that fails.

@@ -10,7 +10,6 @@ from dense_al.registry import ConfigError, nearest
 from dense_al.structures import (
     ANSWERED,
     Answer,
-    Boxes,
     ElementRows,
     Manifest,
     Query,
@@ -72,7 +71,7 @@ def existing_labels(samples: np.ndarray, task: Task) -> tuple[Query, list[Answer
     answers = []
     for sample in samples:
         label = task.read_label(int(sample))
-        if not isinstance(label, Boxes):
+        if isinstance(label, np.ndarray):
             label = np.ascontiguousarray(label.ravel())
         answers.append(
             Answer(

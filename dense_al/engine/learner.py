@@ -254,6 +254,8 @@ class Learner:
             self.units,
             samples,
             self.store.checkpoint(round_number),
+            ledger,
+            acquisition.recall(self._asked_before(round_number)),
             self.progress,
             lambda: self.store.phase(f'{round_number}:observe:half'),
         )
@@ -264,12 +266,27 @@ class Learner:
             raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
         return rows, forward
 
+    def _asked_before(self, round_number: int) -> list[Query]:
+        """The queries of the rounds before this one, initial labels first."""
+        return [self.store.query(r) for r in range(INITIAL, round_number)]
+
     def prices(
-        self, kind: str, size: np.ndarray, sample: np.ndarray
+        self,
+        kind: str,
+        size: np.ndarray,
+        sample: np.ndarray,
+        objects: np.ndarray | float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Clicks and seconds (N,) of units that are not answered yet; objects are not counted."""
+        """Clicks and seconds (N,) of units that are not answered yet.
+
+        Args:
+            kind: Kind of the units.
+            size: (N,) their pixels or points.
+            sample: (N,) the samples they lie in.
+            objects: (N,) objects expected in each, where they are billed.
+        """
         whole = self.task.manifest.areas[sample]
-        return self.oracle.prices.of(price_kind(kind, self.task.form), size, whole)
+        return self.oracle.prices.of(price_kind(kind, self.task.form), size, whole, objects)
 
     def _start(self, round_number: int) -> Any:
         """Weights the round starts from."""

@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from dense_al import ops
 from dense_al.acquisition import Acquisition
 from dense_al.adapters import build_task
-from dense_al.adapters.task import Rounds
+from dense_al.adapters.task import Rounds, Task
 from dense_al.config import apply_sandbox, load_config
 from dense_al.engine.distribution import on_main, processes
 from dense_al.engine.environment import environment, record, share_start
@@ -30,7 +30,7 @@ from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
 from dense_al.sandbox import prepare_sandbox
-from dense_al.structures import Budget, Manifest
+from dense_al.structures import WHOLE, Budget
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 WAITING, INTERRUPTED, MISTAKE = 3, 130, 2
@@ -106,7 +106,7 @@ def build(args: argparse.Namespace) -> Learner:
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
-    initial = _initial(acquisition.unit, rounds, task.manifest)
+    initial = _initial(acquisition.unit, rounds, task)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
     learner = Learner(
         task=task,
@@ -156,18 +156,23 @@ def _plain_data(node: Any) -> Any:
     return node.to_dict() if hasattr(node, 'to_dict') else node
 
 
-def _initial(unit: Any, rounds: Rounds, manifest: Manifest) -> Acquisition | np.ndarray:
+def _initial(unit: Any, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
     """What gives the initial labels."""
     given = rounds.initial or {}
     if 'labelled' in given:
-        return named_samples(given['labelled'], manifest)
+        return named_samples(given['labelled'], task.manifest)
     field = 'rounds.initial.acquisition'
     initial: Acquisition = ACQUISITIONS.build(given.get('acquisition', _random(unit)), field)
     if initial.needs:
         raise ConfigError(
             f'Expected `{field}` to need no model, but it needs {sorted(initial.needs)}'
         )
-    if initial.kind != 'image' and initial.unit != unit:
+    if initial.kind == 'tags' and not task.learns_tags:
+        raise ConfigError(
+            f'Expected a model that learns from tags, as `{field}` asks for nothing else, but got '
+            'one that does not; `model.roi_head` of type WeakRoIHead does'
+        )
+    if initial.kind not in WHOLE and initial.unit != unit:
         raise ConfigError(
             f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
             f'but got {initial.unit}'

@@ -3,15 +3,16 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dense_al.acquisition import Acquisition
 from dense_al.adapters.task import Task
 from dense_al.engine.distribution import gather, share, world
-from dense_al.pool import Units, WholeImages
+from dense_al.pool import Ledger, Units, WholeImages
 from dense_al.progress import bar
-from dense_al.structures import ElementRows
+from dense_al.structures import WHOLE, ElementRows
 
 
 def observe(
@@ -20,6 +21,8 @@ def observe(
     units: Units,
     samples: np.ndarray,
     checkpoint: Path,
+    ledger: Ledger,
+    options: Any,
     progress: bool = True,
     on_half: Callable[[], None] = lambda: None,
 ) -> tuple[ElementRows, float]:
@@ -31,20 +34,23 @@ def observe(
         units: The units the samples are divided into.
         samples: (S,) int64 sorted indices into the manifest.
         checkpoint: Weights to predict with.
+        ledger: What is known of the samples.
+        options: What the acquisition asks of the predictions of this round.
         progress: Whether to show a bar with the time left.
         on_half: Called once, half way.
 
     Returns:
         The rows, and this process's seconds inside the model.
     """
-    if acquisition.kind == 'image':
+    if acquisition.kind in WHOLE:
         units = WholeImages(task.manifest)
     mine = share(samples)
     parts, forward = [], 0.0
     if not acquisition.needs:
         parts = [acquisition.observe(None, int(s), units) for s in mine]
     else:
-        predictions = iter(task.predict(checkpoint, mine, acquisition.needs, acquisition.options))
+        found = task.predict(checkpoint, mine, acquisition.needs, options, ledger)
+        predictions = iter(found)
         show = progress and world()[0] == 0
         for i, sample in enumerate(bar(mine, 'observing', len(mine), show)):
             begun = time.perf_counter()

@@ -1,6 +1,7 @@
 """One-shot selection: the next units from the user's own model and pool."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,19 @@ def select_once(
     done = named_samples(labelled, task.manifest) if len(labelled) else np.zeros(0, np.int64)
     samples = np.setdiff1d(np.arange(len(task.manifest)), done)
     samples = acquisition.samples(samples, rng_for(learner.seed, 0, 'subset'))
-    rows, _ = observe(task, acquisition, learner.units, samples, checkpoint, learner.progress)
+    ledger = Ledger()
+    rows, _ = observe(
+        task,
+        acquisition,
+        learner.units,
+        samples,
+        checkpoint,
+        ledger,
+        acquisition.recall([]),
+        learner.progress,
+    )
     given = Selection(
-        ledger=Ledger(),
+        ledger=ledger,
         budget=Budget(n),
         pool_elements=int(task.manifest.areas.sum()),
         prices=learner.prices,
@@ -59,7 +70,7 @@ def write_selection(query: Query, names: Sequence[str], out: Path) -> None:
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f'Expected `--out` to end in one of {SUFFIXES}, but got {out.name}')
-    table = query.table()
+    table = replace(query, notes=None).table()
     column = pa.array([names[s] for s in query.sample])
     table = table.add_column(0, 'name', column)
     out.parent.mkdir(parents=True, exist_ok=True)

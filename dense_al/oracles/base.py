@@ -17,6 +17,7 @@ from dense_al.structures import (
     Label,
     Manifest,
     Query,
+    Tags,
     category_of,
     encode,
 )
@@ -81,13 +82,13 @@ class Oracle(ABC):
 
         Args:
             asking: The query.
-            labels: Row -> (P,) uint8 labels of its pixels in raster order, or boxes; None =
+            labels: Row -> (P,) uint8 labels of its pixels in raster order, boxes or tags; None =
                 declined.
         """
         query = asking.query
         objects = np.zeros(len(query), np.int64)
         for i, values in labels.items():
-            objects[i] = len(values) if isinstance(values, Boxes) else 0
+            objects[i] = len(values) if isinstance(values, (Boxes, Tags)) else 0
         areas = asking.manifest.areas[query.sample]
         kind = price_kind(query.kind, asking.form)
         clicks, seconds = self.prices.of(kind, query.size, areas, objects)
@@ -99,7 +100,7 @@ class Oracle(ABC):
                 kind=query.kind,
                 status=DECLINED if values is None else ANSWERED,
                 source=self.source,
-                elements=int(query.size[i]),
+                elements=0 if query.kind == 'tags' else int(query.size[i]),
                 category=-1 if values is None else category_of(values),
                 clicks=float(clicks[i]),
                 seconds=float(seconds[i]),

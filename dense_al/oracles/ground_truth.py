@@ -7,7 +7,7 @@ import numpy as np
 from dense_al.oracles.base import Asking, Oracle
 from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES
-from dense_al.structures import IGNORE, Answer, Boxes, Label
+from dense_al.structures import IGNORE, WHOLE, Answer, Boxes, Label, Tags, tags_of
 
 
 @ORACLES.register
@@ -15,8 +15,8 @@ class GroundTruth(Oracle):
     """Answers with the label of the data set.
 
     Args:
-        noise: Probability in [0, 1] that a class within a unit, or the class of an object, is
-            mistaken for another one.
+        noise: Probability in [0, 1] that a class within a unit, the class of an object, or a tag
+            is mistaken for another one.
         decline: Probability in [0, 1] that a unit is declined (billed, not answered).
         prices: Price table, see `dense_al.pool.Prices`.
         ask_declined_again: Whether a declined unit may be asked again.
@@ -46,8 +46,8 @@ class GroundTruth(Oracle):
         labels: dict[int, Label | None] = {}
         for sample in np.unique(query.sample):
             label = asking.read_label(int(sample))
-            whole = query.kind == 'image'
-            pixels = None if whole else UnitPixels(asking.units.map(int(sample)))
+            label = tags_of(label) if query.kind == 'tags' else label
+            pixels = None if query.kind in WHOLE else UnitPixels(asking.units.map(int(sample)))
             for i in np.flatnonzero(query.sample == sample):
                 rng = np.random.default_rng(int(seeds[i]))
                 values = self._noisy(_part(label, pixels, int(query.unit[i])), asking, rng)
@@ -59,16 +59,17 @@ class GroundTruth(Oracle):
         n = len(asking.classes)
         if not self.noise:
             return label
-        if isinstance(label, Boxes):
+        if isinstance(label, (Boxes, Tags)):
             wrong = rng.random(len(label)) < self.noise
             other = (label.labels + rng.integers(1, max(n, 2), len(label))) % n
-            return Boxes(label.boxes, np.where(wrong, other, label.labels))
+            labels = np.where(wrong, other, label.labels)
+            return Tags(labels) if isinstance(label, Tags) else Boxes(label.boxes, labels)
         return mistaken(label, self.noise, n, rng)
 
 
 def _part(label: Label, pixels: UnitPixels | None, unit: int) -> Label:
     """What a sample's label says about one unit."""
-    if isinstance(label, Boxes):
+    if isinstance(label, (Boxes, Tags)):
         return label
     flat = label.ravel()
     return flat if pixels is None else flat[pixels[unit]]

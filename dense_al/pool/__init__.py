@@ -4,6 +4,7 @@ from dense_al.pool.answers import AnswerStore, UnitPixels, Units, WholeImages
 from dense_al.pool.boxes import BoxStore
 from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices, price_kind
 from dense_al.pool.ledger import Ledger, Totals, totals
+from dense_al.pool.tags import TagStore
 from dense_al.pool.views import views
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     'Ledger',
     'Price',
     'Prices',
+    'TagStore',
     'Totals',
     'UnitPixels',
     'Units',

@@ -22,6 +22,10 @@ class BoxStore:
         """Samples with an answer, ascending; an answer may hold no object."""
         return sorted(self._payloads)
 
+    def holds(self, sample: int) -> bool:
+        """Whether the boxes of a sample were answered."""
+        return sample in self._payloads
+
     def boxes(self, sample: int) -> Boxes:
         """The objects of a sample; none where nothing was answered."""
         payload = self._payloads.get(sample)

@@ -41,7 +41,8 @@ class Price:
 # training images hold 4,756,857 polygon vertices and 338,302 class clicks (Cai et al. 2021).
 CITYSCAPES_SECONDS = 5400.0
 CITYSCAPES_CLICKS = (4_756_857 + 338_302) / 2975
-# A class chosen from a list for an outlined region, or a look at an image, 1 s; an extreme-point
+# A class chosen from a list for an outlined region, a look at an image, or a class of an image
+# without its place, 1 s; an extreme-point
 # box with its class 7 s (Papadopoulos et al. 2017); a point on a given object 0.9 s (Cheng et al.
 # 2022).
 DEFAULT_PRICES: dict[str, Price] = {
@@ -53,6 +54,7 @@ DEFAULT_PRICES: dict[str, Price] = {
         fixed_seconds=1.0,
     ),
     'boxes': Price(fixed_seconds=1.0, object_clicks=4.0, object_seconds=7.0),
+    'tags': Price(object_clicks=1.0, object_seconds=1.0),
     'instance': Price(fixed_clicks=4.0, fixed_seconds=7.0),
     'point': Price(fixed_clicks=1.0, fixed_seconds=0.9),
 }
@@ -82,11 +84,12 @@ class Prices:
         """Prices of units.
 
         Args:
-            kind: `image` (labelled densely), `boxes` (an image whose objects get boxes),
-                `instance`, `region` or `point`.
+            kind: `image` (labelled densely), `boxes` (an image whose objects get boxes), `tags`
+                (an image whose classes are named), `instance`, `region` or `point`.
             size: (N,) pixels or points of each unit.
             whole: (N,) pixels or points of the sample each unit lies in.
-            objects: (N,) objects drawn in each unit; 0 where that is not known yet.
+            objects: (N,) objects drawn or classes named in each unit; 0 where that is not known
+                yet.
 
         Returns:
             Clicks (N,) float64 and seconds (N,) float64.

@@ -5,7 +5,13 @@ import numpy as np
 from dense_al.pool.ledger import Ledger
 
 # Highest level first: a fully labelled image is in `full` whatever else was answered about it.
-LEVELS = {'full': 'image', 'instances': 'instance', 'regions': 'region', 'points': 'point'}
+LEVELS = {
+    'full': 'image',
+    'instances': 'instance',
+    'regions': 'region',
+    'points': 'point',
+    'tags': 'tags',
+}
 
 
 def views(ledger: Ledger, round_number: int | None = None) -> dict[str, np.ndarray]:

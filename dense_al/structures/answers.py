@@ -17,10 +17,10 @@ class Answer:
 
     Attributes:
         sample, instance, unit: The unit's key; instance -1 where it does not apply.
-        kind: `image`, `instance`, `region` or `point`.
+        kind: `image`, `tags`, `instance`, `region` or `point`.
         status: `answered` or `declined` (asked and paid, no label given).
         source: Who answered: `ground_truth`, `files`, `existing`, `model`.
-        elements: Pixels or points of the unit.
+        elements: Pixels or points that are labelled by it; none by tags.
         category: The most frequent class of the label, -1 for none.
         clicks: Clicks billed.
         seconds: Seconds billed.

@@ -1,6 +1,7 @@
 """What a model says about a sample, as an acquisition sees it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -42,18 +43,23 @@ class DetectionOptions:
         nms_iou: Boxes of one class that overlap more are suppressed, in (0, 1].
         nms_pre: Best candidates before the suppression.
         max_boxes: Best boxes after it.
+        per_class: A box counts once for each class that it scores enough for, as in the detector's
+            own results; else once, for its most probable class.
         passes: Stochastic passes of the head, with dropout in front of its last layers.
         dropout: Probability of that dropout.
         seed: Of the dropout; each sample and pass has a stream of its own.
+        remembered: Sample -> (Q, 4) float32 boxes of earlier rounds whose features are wanted.
     """
 
     score_thr: float = 0.5
     nms_iou: float = 0.5
     nms_pre: int = 1000
     max_boxes: int = 20
+    per_class: bool = False
     passes: int = 0
     dropout: float = 0.5
     seed: int = 0
+    remembered: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +73,16 @@ class DetPrediction:
             not sum to 1.
         background: (K,) float32 in [0, 1], probability of no object.
         scores: (K,) float32 in [0, 1], what the detector ranks by.
+        labels: (K,) int64, the class each box is ranked for.
         passes: (M, K, C) float32, `probs` of M stochastic passes over the same anchors or
             proposals; None where none were asked.
         box_passes: (M, K, 4) float32, `boxes` of those passes.
-        image_features: (D,) float32, pooled outputs of the head before activation; None where none
-            were asked.
+        image_features: (D,) float32 of the whole image; None where none were asked.
+        box_features: (K, D) float32 of the boxes; None where none were asked.
+        remembered: (Q, D) float32 features of boxes of an earlier round; None for a sample of which
+            none are remembered.
+        tags: (T,) int64 classes known to be in the image; None where that is not known.
+        weak_loss: What the image's tags cost a model that learns from tags; None unless asked for.
     """
 
     sample: int
@@ -79,11 +90,11 @@ class DetPrediction:
     probs: np.ndarray
     background: np.ndarray
     scores: np.ndarray
+    labels: np.ndarray
     passes: np.ndarray | None = None
     box_passes: np.ndarray | None = None
     image_features: np.ndarray | None = None
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(K,) int64: the most probable class of each box."""
-        return self.probs.argmax(axis=1)
+    box_features: np.ndarray | None = None
+    remembered: np.ndarray | None = None
+    tags: np.ndarray | None = None
+    weak_loss: float | None = None

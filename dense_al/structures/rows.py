@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-KINDS = ('image', 'instance', 'region', 'point')
+KINDS = ('image', 'tags', 'instance', 'region', 'point')
+WHOLE = ('image', 'tags')  # kinds whose unit is the whole sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +105,11 @@ class Query:
     """The units asked in one round, best first.
 
     Attributes:
-        kind: What a unit is: `image`, `instance`, `region` or `point`.
+        kind: What a unit is: `image`, `tags` (of an image), `instance`, `region` or `point`.
         sample, instance, unit: (Q,) int64, the units' keys.
         score: (Q,) float64.
         size: (Q,) int64 pixels or points.
+        notes: What the acquisition wants to remember of each unit, in its own coding, or None.
     """
 
     kind: str
@@ -116,6 +118,7 @@ class Query:
     unit: np.ndarray
     score: np.ndarray
     size: np.ndarray
+    notes: tuple[bytes, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -123,6 +126,8 @@ class Query:
         keys = np.stack([self.sample, self.instance, self.unit], axis=1)
         if len(np.unique(keys, axis=0)) != len(keys):
             raise ValueError('Expected every unit to be asked once, but got a repeated key')
+        if self.notes is not None and len(self.notes) != len(self):
+            raise ValueError(f'Expected {len(self)} notes, but got {len(self.notes)}')
 
     @classmethod
     def of_rows(cls, kind: str, rows: ElementRows) -> 'Query':
@@ -135,10 +140,15 @@ class Query:
     def table(self) -> pa.Table:
         """The query as an Arrow table, one row per unit."""
         names = ('sample', 'instance', 'unit', 'score', 'size')
-        return pa.table({name: getattr(self, name) for name in names})
+        columns = {name: getattr(self, name) for name in names}
+        if self.notes is not None:
+            columns['note'] = pa.array(self.notes, pa.binary())
+        return pa.table(columns)
 
     @classmethod
     def of_table(cls, kind: str, table: pa.Table) -> 'Query':
         """Reads back what `table` wrote."""
-        columns = {name: table[name].to_numpy() for name in table.column_names}
-        return cls(kind=kind, **columns)
+        names = [name for name in table.column_names if name != 'note']
+        columns = {name: table[name].to_numpy() for name in names}
+        notes = tuple(table['note'].to_pylist()) if 'note' in table.column_names else None
+        return cls(kind=kind, notes=notes, **columns)

@@ -43,7 +43,9 @@ class AcquisitionContract(ABC):
             ledger=ledger or Ledger(),
             budget=budget or Budget(10),
             pool_elements=6 * 256,
-            prices=lambda kind, size, sample: prices.of(kind, size, np.full(len(size), 256)),
+            prices=lambda kind, size, sample, objects=0.0: prices.of(
+                kind, size, np.full(len(size), 256), objects
+            ),
             rng=np.random.default_rng(seed),
             n_classes=4,
         )

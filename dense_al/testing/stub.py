@@ -10,7 +10,7 @@ import torch
 from dense_al.adapters.task import TrainJob, TrainResult
 from dense_al.engine.distribution import on_main
 from dense_al.engine.store import write_atomically
-from dense_al.pool import AnswerStore
+from dense_al.pool import AnswerStore, Ledger
 from dense_al.structures import IGNORE, Manifest, SegPrediction
 
 
@@ -49,6 +49,8 @@ class StubTask:
 
     classes = ['earth', 'water', 'air', 'fire']
     form = 'pixels'
+    learns_tags = False
+    learns_tags = False
 
     def __init__(self, n_samples: int = 8, side: int = 16, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
@@ -93,7 +95,12 @@ class StubTask:
         )
 
     def predict(
-        self, checkpoint: Path, samples: np.ndarray, needs: frozenset[str], options: Any = None
+        self,
+        checkpoint: Path,
+        samples: np.ndarray,
+        needs: frozenset[str],
+        options: Any = None,
+        ledger: Ledger | None = None,
     ) -> Iterator[SegPrediction]:
         """Class probabilities by distance to the means; the raw features if asked for."""
         means = np.load(checkpoint)

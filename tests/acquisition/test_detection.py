@@ -38,6 +38,7 @@ def prediction(sample, n_classes=4):
         probs=probs.astype(np.float32),
         background=1 - probs.max(axis=1, initial=0),
         scores=probs.max(axis=1, initial=0),
+        labels=probs.argmax(axis=1),
         passes=passes,
         box_passes=boxes + rng.normal(0, 1, (5, k, 4)),
         image_features=rng.normal(size=7).astype(np.float32),

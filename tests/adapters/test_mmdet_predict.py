@@ -6,7 +6,8 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from dense_al import ops
-from dense_al.adapters.mmdet_predict import detections, reader_of
+from dense_al.adapters.mmdet_predict import detections
+from dense_al.adapters.mmdet_readers import reader_of
 from dense_al.registry import ConfigError
 from dense_al.structures import DetectionOptions
 
@@ -133,13 +134,13 @@ def test_boxes_and_scores_are_those_of_mmdet(make):
 def test_stochastic_passes_differ_and_repeat(make):
     model = build(make())
     options = DetectionOptions(score_thr=0.0, nms_iou=0.9, max_boxes=5, passes=3)
-    first = list(detections(model, batch(), options, image_features=True))
+    first = list(detections(model, batch(), options, frozenset({'image_features'})))
     torch.manual_seed(7)
     state = torch.get_rng_state()
     # One image alone gives what it gives in a batch.
     data = batch()
     alone = dict(inputs=data['inputs'][1:], data_samples=data['data_samples'][1:])
-    again = next(iter(detections(model, alone, options, image_features=True)))
+    again = next(iter(detections(model, alone, options, frozenset({'image_features'}))))
     assert torch.equal(state, torch.get_rng_state())
     np.testing.assert_allclose(first[1].passes, again.passes, atol=1e-5)
     assert first[0].passes.shape == (3, len(first[0].boxes), 5)

@@ -24,6 +24,7 @@ def grouped_kmeans_pp(
     *,
     seed_groups: ArrayLike = (),
     n_trials: int | None = None,
+    costs: ArrayLike | None = None,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Choose groups so that their rows, taken together, are spread-out centres.
@@ -39,6 +40,8 @@ def grouped_kmeans_pp(
         n_groups: Groups to return, the seeds included.
         seed_groups: (S,) int, distinct groups taken from the start.
         n_trials: Rows drawn per step; by default `2 + int(ln n_groups)`.
+        costs: (G,) float > 0, the cost of each group in ascending order of the groups: of the drawn
+            groups the one whose sum falls most per cost is added.
         rng: Source of the draws, one call of `random(n_trials)` per step.
 
     Returns:
@@ -46,7 +49,7 @@ def grouped_kmeans_pp(
 
     Raises:
         ValueError: Wrong shapes, non-finite features, unknown or repeated seeds, or `n_groups`
-            out of [number of seeds, number of groups].
+            out of [number of seeds, number of groups]; costs that are not above 0.
 
     References:
         Vo et al., Active Learning Strategies for Weakly-Supervised Object Detection, 2022.
@@ -61,7 +64,10 @@ def grouped_kmeans_pp(
     trials = _checked_trials(n_trials, n_groups)
     if not len(seeds) and n_groups:
         seeds = rng.integers(len(names), size=1)
-    chosen = _choose_groups(data, codes, _members(codes), seeds, n_groups, trials, rng.random)
+    price = _checked_costs(costs, len(names))
+    chosen = _choose_groups(
+        data, codes, _members(codes), seeds, n_groups, trials, rng.random, price=price
+    )
     if len(chosen) < n_groups:
         left = np.setdiff1d(np.arange(len(names)), chosen)
         chosen += rng.permutation(left)[: n_groups - len(chosen)].tolist()
@@ -180,6 +186,7 @@ def _choose_groups(
     trials: int,
     draw: Callable[[int], np.ndarray],
     trace: list[dict] | None = None,
+    price: np.ndarray | None = None,
 ) -> list[int]:
     """Seeds and the groups added to them; fewer than `n_groups` once the potential is 0."""
     norms = _norms(data)
@@ -196,7 +203,8 @@ def _choose_groups(
         _measure(data, norms, members, np.unique(candidates), cache)
         left = {int(c): np.minimum(weight, cache[int(c)]) for c in candidates}
         potential = np.array([left[int(c)].sum() for c in candidates])
-        best = int(candidates[potential.argmin()])
+        loss = potential if price is None else (potential - weight.sum()) / price[candidates]
+        best = int(candidates[loss.argmin()])
         if trace is not None:
             trace.append({'before': weight.sum(), 'candidates': drawn, 'potential': potential})
         chosen.append(best)
@@ -289,6 +297,17 @@ def _checked_seeds(seeds: ArrayLike, names: np.ndarray, n_groups: int) -> np.nda
             f'but got {n_groups}'
         )
     return np.searchsorted(names, wanted)
+
+
+def _checked_costs(costs: ArrayLike | None, n_groups: int) -> np.ndarray | None:
+    if costs is None:
+        return None
+    costs = np.asarray(costs, np.float64)
+    if costs.shape != (n_groups,) or not (np.isfinite(costs) & (costs > 0)).all():
+        raise ValueError(
+            f'Expected {n_groups} finite `costs` above 0, but got {costs.shape} {costs[:5]}'
+        )
+    return costs
 
 
 def _checked_trials(n_trials: int | None, n: int) -> int:

@@ -1,0 +1,128 @@
+"""Acquisitions about tags: asking for them, and choosing images by them."""
+
+from typing import Any
+
+import numpy as np
+
+from dense_al.acquisition.base import Acquisition, Selection, take
+from dense_al.acquisition.detection import ImagesWithBoxes
+from dense_al.acquisition.samplers import TopK
+from dense_al.pool import TagStore, Units
+from dense_al.registry import ACQUISITIONS, ConfigError
+from dense_al.structures import DetPrediction, ElementRows, Query
+
+
+class _Images(Acquisition):
+    """Whole images, chosen without a model."""
+
+    unit: Any = {'type': 'Image'}
+
+    def observe(self, prediction: Any, sample: int, units: Units) -> ElementRows:
+        return ElementRows.of_sample(sample, np.zeros(1), units.sizes(sample))
+
+
+@ACQUISITIONS.register
+class ImageTags(_Images):
+    """Asks which classes are in an image, not where; random images up to the budget."""
+
+    kind = 'tags'
+
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        rows = rows.sorted_by_key()
+        asked = self.asked(rows, given)
+        spend = given.spend(self.kind, rows)
+        picks = take(given.rng.permutation(np.flatnonzero(~asked)), spend, given.amount)
+        return self.query(rows, picks, spend[~asked], given)
+
+
+@ACQUISITIONS.register
+class ClassBalancedRandom(_Images):
+    """Random images of the class that the fewest labelled images show (BiB's `b-random`).
+
+    The classes of an image must be known, from its tags.
+    """
+
+    kind = 'image'
+
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        rows = rows.sorted_by_key()
+        asked = self.asked(rows, given)
+        tags = TagStore(given.ledger.in_force())
+        shown = np.zeros((len(rows), given.n_classes), bool)
+        for i, sample in enumerate(rows.sample):
+            known = tags.tags(int(sample))
+            if known is None:
+                raise ConfigError(
+                    'Expected the tags of every image to be known, as ClassBalancedRandom chooses '
+                    'by them, but some are not; ask for them with `rounds.initial.acquisition` '
+                    'ImageTags'
+                )
+            shown[i, known] = True
+        spend = given.spend(self.kind, rows)
+        counts = _classes_labelled(given, tags)
+        picks = take(balanced(shown, asked, counts, given.rng), spend, given.amount)
+        return self.query(rows, picks, spend[~asked], given)
+
+
+def _classes_labelled(given: Selection, tags: TagStore) -> np.ndarray:
+    """(C,) labelled images that show each class."""
+    counts = np.zeros(given.n_classes, np.int64)
+    for sample in given.ledger.whole_samples():
+        known = tags.tags(int(sample))
+        if known is not None:
+            counts[known] += 1
+    return counts
+
+
+def balanced(
+    shown: np.ndarray, asked: np.ndarray, counts: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """All images that were not asked, each drawn for the class that was drawn least.
+
+    Args:
+        shown: (N, C) bool which classes each image shows.
+        asked: (N,) bool images that are not drawn.
+        counts: (C,) images of each class so far.
+        rng: Source of randomness.
+
+    Returns:
+        (M,) int64; images that show nothing come last.
+    """
+    free, counts = ~asked, counts.astype(np.int64).copy()
+    order: list[int] = []
+    # One shuffled queue per class: the first image of it that is still free is a random one.
+    queues = [rng.permutation(np.flatnonzero(shown[:, c] & free)) for c in range(shown.shape[1])]
+    heads = np.zeros(len(queues), np.int64)
+    while True:
+        for c, queue in enumerate(queues):
+            while heads[c] < len(queue) and not free[queue[heads[c]]]:
+                heads[c] += 1
+        open_ = np.array([heads[c] < len(q) for c, q in enumerate(queues)], bool)
+        if not open_.any():
+            return np.concatenate(
+                [np.array(order, np.int64), rng.permutation(np.flatnonzero(free))]
+            )
+        least = np.flatnonzero(open_ & (counts == counts[open_].min()))
+        c = int(rng.choice(least))
+        image = int(queues[c][heads[c]])
+        order.append(image)
+        free[image] = False
+        counts += shown[image]
+
+
+@ACQUISITIONS.register
+class WeakLoss(ImagesWithBoxes):
+    """Images whose tags a weakly supervised detector fits worst (BiB's `loss`)."""
+
+    def __init__(self) -> None:
+        self.needs = frozenset({'weak_loss'})
+
+    def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
+        if prediction.weak_loss is None:
+            raise ValueError('Expected a prediction with the loss on its tags, but got none')
+        return ElementRows.of_sample(sample, np.array([prediction.weak_loss]), units.sizes(sample))
+
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        rows = rows.sorted_by_key()
+        asked = self.asked(rows, given)
+        return self._sampled(TopK(), rows, asked, given)

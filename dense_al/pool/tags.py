@@ -1,0 +1,34 @@
+"""The door to tags: which classes are in an image, from answers alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dense_al.structures import Answer, decode_boxes, decode_tags, holds_boxes, holds_tags
+
+
+class TagStore:
+    """Tags of the samples for which they are known: from tags, or from boxes, which say more.
+
+    Args:
+        answers: In the order they were given; a later one replaces an earlier one of its kind.
+    """
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        tags = {a.sample: a.payload for a in answers if holds_tags(a.payload)}
+        boxes = {a.sample: a.payload for a in answers if holds_boxes(a.payload)}
+        self._payloads = {**tags, **boxes}
+
+    @property
+    def samples(self) -> list[int]:
+        """Samples whose tags are known, ascending."""
+        return sorted(self._payloads)
+
+    def tags(self, sample: int) -> np.ndarray | None:
+        """(T,) int64 classes in a sample, ascending; None where they are not known."""
+        payload = self._payloads.get(sample)
+        if payload is None:
+            return None
+        if holds_boxes(payload):
+            return np.unique(decode_boxes(payload).labels)
+        return decode_tags(payload).labels
