@@ -49,6 +49,9 @@ class WeakRoIHead(BaseModule):
         init_cfg: Of mmengine.
     """
 
+    # What mmdet asks of a RoI head.
+    with_bbox, with_mask, with_shared_head = True, False, False
+
     def __init__(
         self,
         num_classes: int,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import cross_entropy, interpolate, pad
 
-from dense_al.sandbox.glyphs import GlyphsSpec, render_glyphs
+from dense_al.sandbox.glyphs import GlyphsSpec, glyph_parts, render_glyphs
 
 CROP = 40  # side of a glyph with its surroundings, pixels
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -24,6 +24,7 @@ def pretrained_backbone(
     *,
     scenes: int = 1500,
     iterations: int = 600,
+    window: int | None = None,
 ) -> Path:
     """Trains a backbone to name single glyphs, once; the file says what it was made from.
 
@@ -33,18 +34,21 @@ def pretrained_backbone(
         path: File to write, with the weights under `backbone.`.
         scenes: Scenes to cut glyphs from.
         iterations: Of 64 glyphs each.
+        window: See `glyph_crops`.
 
     Returns:
         The absolute path.
     """
     path = Path(os.path.abspath(path))
     plain = json.dumps(
-        [dict(backbone), vars(spec), scenes, iterations], sort_keys=True, default=str
+        [dict(backbone), vars(spec), scenes, iterations, *([window] if window else [])],
+        sort_keys=True,
+        default=str,
     )
     key = hashlib.sha256(plain.encode()).hexdigest()[:16]
     if path.is_file() and torch.load(path, weights_only=True).get('key') == key:
         return path
-    images, labels = glyph_crops(spec, scenes)
+    images, labels = glyph_crops(spec, scenes, window)
     model = _train(backbone, images, labels, iterations)
     state = {f'backbone.{k}': v for k, v in model.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,11 +58,19 @@ def pretrained_backbone(
     return path
 
 
-def glyph_crops(spec: GlyphsSpec, scenes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Glyphs with a margin of a fifth, cut out of scenes that are not in the world.
+def glyph_crops(
+    spec: GlyphsSpec, scenes: int, window: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Objects cut out of scenes that are not in the world.
+
+    Args:
+        spec: The world.
+        scenes: How many.
+        window: None: an object with a margin of a fifth fills the crop. Else pixels of a square
+            around the middle of each glyph, in the size they have in the scene.
 
     Returns:
-        (N, 3, CROP, CROP) float32 normalised RGB and (N,) int64 classes.
+        (N, 3, S, S) float32 normalised RGB and (N,) int64 classes; S is CROP or `window`.
     """
     crops, labels = [], []
     scale = torch.tensor(STD).view(1, 3, 1, 1)
@@ -66,6 +78,13 @@ def glyph_crops(spec: GlyphsSpec, scenes: int) -> tuple[torch.Tensor, torch.Tens
         scene = render_glyphs(spec, 'train', index)
         image = torch.from_numpy(scene.image).permute(2, 0, 1)[None].float()
         image = (image - torch.tensor(MEAN).view(1, 3, 1, 1)) / scale
+        if window is not None:
+            padded = pad(image, (window // 2,) * 4, mode='reflect')
+            for part in glyph_parts(spec, 'train', index):
+                x, y = int(part[0] + part[2]) // 2, int(part[1] + part[3]) // 2
+                crops.append(padded[:, :, y : y + window, x : x + window])
+            labels += [int(label) for label in scene.labels]
+            continue
         for box, label in zip(scene.boxes, scene.labels):
             margin = 0.2 * float(max(box[2] - box[0], box[3] - box[1]))
             x1, y1 = (max(0, int(v - margin)) for v in box[:2])

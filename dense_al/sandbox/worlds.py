@@ -54,7 +54,7 @@ def prepare_sandbox(cfg: Mapping[str, Any]) -> None:
     from dense_al.sandbox.pretrain import pretrained_backbone
 
     given = dict(sandbox['pretrain'])
-    check_keys(given, ('checkpoint', 'scenes', 'iterations'), 'sandbox.pretrain')
+    check_keys(given, ('checkpoint', 'scenes', 'iterations', 'window'), 'sandbox.pretrain')
     backbone = {k: v for k, v in cfg['model']['backbone'].items() if k != 'init_cfg'}
     spec = GlyphsSpec(**(sandbox.get('spec') or {}))
     pretrained_backbone(backbone, spec, given.pop('checkpoint'), **given)
