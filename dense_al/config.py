@@ -26,15 +26,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
     Raises:
         ConfigError: No such file, a missing `_base_`, a missing dict.
     """
-    path = Path(path)
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        raise ConfigError(f'Expected a config file, but {path} does not exist. '
-                          f'{nearest(path.name, siblings)}')  # fmt: skip
-    try:
-        cfg = Config.fromfile(str(_with_resolved_bases(path)))
-    except FileNotFoundError as error:
-        raise ConfigError(f'In {path}: {error}') from error
+    cfg = read_config(path)
     cfg.merge_from_dict(options or {})
     for key in DICTS:
         if not isinstance(cfg.get(key), dict):
@@ -43,6 +35,26 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
                 f'{nearest(key, [k for k in cfg if k not in DICTS])}'
             )
     return cfg
+
+
+def read_config(path: str | Path) -> Config:
+    """Reads an mmengine config, which need not have the four dicts.
+
+    Args:
+        path: The file; its `_base_` may name configs of the installed mmseg as ``mmseg::...``.
+
+    Raises:
+        ConfigError: No such file, or a missing `_base_`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
+        raise ConfigError(f'Expected a config file, but {path} does not exist. '
+                          f'{nearest(path.name, siblings)}')  # fmt: skip
+    try:
+        return Config.fromfile(str(_with_resolved_bases(path)))
+    except FileNotFoundError as error:
+        raise ConfigError(f'In {path}: {error}') from error
 
 
 def apply_sandbox(cfg: Config, configs: Path) -> Config:

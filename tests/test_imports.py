@@ -11,13 +11,19 @@ LAYERS = [
     {'registry', 'ops', 'progress'},
     {'structures'},
     {'config'},
-    {'pool', 'regions', 'acquisition', 'datasets', 'models', 'sandbox'},
+    {'pool', 'regions', 'proposals', 'acquisition', 'datasets', 'models', 'sandbox'},
     {'oracles', 'adapters'},
     {'engine'},
     {'analysis'},
 ]
-# Inside a layer: what an acquisition selects from, and what a data set shows, are the pool's.
-ALLOWED = {('acquisition', 'pool'), ('datasets', 'pool')}
+# Inside a layer: what an acquisition selects from, and what a data set shows, are the pool's;
+# proposals read images and share out work as regions do, and a generated world has proposals.
+ALLOWED = {
+    ('acquisition', 'pool'),
+    ('datasets', 'pool'),
+    ('proposals', 'regions'),
+    ('sandbox', 'proposals'),
+}
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 

@@ -1,5 +1,6 @@
 """Runs one function over many arguments in processes of one thread each."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -50,6 +51,8 @@ def _done(waiting: dict[Future, tuple]) -> Iterator[tuple[tuple, Any]]:
 
 
 def _one_thread() -> None:
+    # Ctrl-C reaches every process of a terminal; the one that waits for these ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpoolctl.threadpool_limits(1)
     try:
         import cv2

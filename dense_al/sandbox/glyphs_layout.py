@@ -28,6 +28,7 @@ TRIES = 30  # per glyph; a crowded image loses glyphs instead of searching for e
 CONTRAST = 0.22
 PART_CONTRAST = 0.35
 BODY_CONTRAST = (0.3, 0.6)
+BODY_SIZE = (1.7, 2.2)  # sides of a body, in longer sides of its glyph
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +179,7 @@ def _draw_thing(
 
 def _draw_body(rng: np.random.Generator, size: float, seen: np.ndarray, centre: np.ndarray) -> Body:
     """A body for a glyph of `size` pixels; its look says nothing about the class."""
-    width, height = np.minimum(rng.uniform(2.5, 3.1, 2) * size, len(seen) - 4)
+    width, height = np.minimum(rng.uniform(*BODY_SIZE, 2) * size, len(seen) - 4)
     power = 2.0 if rng.random() < 0.5 else 6.0
     # An ellipse is narrow off its axes, so its glyph stays nearer to the middle.
     free = np.maximum(np.array([width, height]) / 2 - 0.6 * size, 0)
