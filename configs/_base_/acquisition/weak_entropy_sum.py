@@ -1,0 +1,2 @@
+_base_ = ['./weak_entropy_max.py']
+acquisition = dict(aggregate='sum')

@@ -1,0 +1,3 @@
+_base_ = [
+    '../_base_/sandbox/glyph_parts.py', '../_base_/acquisition/weak_entropy_max.py',
+    '../_base_/oracle/ground_truth.py', '../_base_/schedule/weak_rounds.py']
