@@ -122,8 +122,8 @@ class BoxInBox(ImagesWithBoxes):
             n_objects = max(n_objects, int(len(pairs) > 0))  # a pair is at least one object
         table = np.zeros((1 + len(pairs), 2 * features.shape[1] + PLACE), np.float32)
         table[0, 0] = n_objects
-        table[1:, :-PLACE] = features[pairs].reshape(len(pairs), -1)
-        table[1:, -PLACE:] = boxes[pairs].reshape(len(pairs), -1)
+        table[1:, :-PLACE] = features[pairs].reshape(len(pairs), table.shape[1] - PLACE)
+        table[1:, -PLACE:] = boxes[pairs].reshape(len(pairs), PLACE)
         n = len(table)
         return ElementRows(
             sample=np.full(n, sample, np.int64),
