@@ -99,15 +99,17 @@ class WeakRoIHead(BaseModule):
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')
                 nn.init.zeros_(layer.bias)
-        streams = [self.stream_class, self.stream_proposal]
+        streams = nn.ModuleList([self.stream_class, self.stream_proposal])
         for heads, deviation in (
             (streams, stream_std),
             (self.refine_class, 0.01),
             (self.refine_box, 0.001),
         ):
-            for head in heads:
-                nn.init.normal_(head.weight, std=deviation)
-                nn.init.zeros_(head.bias)
+            for weight in heads.parameters():
+                if weight.ndim == 2:
+                    nn.init.normal_(weight, std=deviation)
+                else:
+                    nn.init.zeros_(weight)
 
     def features(self, levels: Sequence[Tensor], boxes: Tensor, image: int = 0) -> Tensor:
         """(R, D) shared features of (R, 4) boxes in pixels of the network's input."""
