@@ -102,7 +102,7 @@ class BoxInBox(ImagesWithBoxes):
         return replace(self.options, remembered=remembered)
 
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
-        """A row for the image, with its predicted objects, and one for each of its pairs."""
+        """A row for the image, with its predicted objects, and one of no size for each pair."""
         features, boxes = prediction.box_features, prediction.boxes
         if features is None:
             raise ValueError('Expected a prediction with box features, but got none')
@@ -130,7 +130,7 @@ class BoxInBox(ImagesWithBoxes):
             instance=np.arange(n, dtype=np.int64) - 1,
             unit=np.zeros(n, np.int64),
             score=np.r_[float(len(pairs)), np.zeros(len(pairs))],
-            size=np.repeat(units.sizes(sample), n),
+            size=np.r_[units.sizes(sample), np.zeros(n - 1, np.int64)],
             category=np.full(n, -1, np.int64),
             features=table,
         )

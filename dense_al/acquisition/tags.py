@@ -23,7 +23,10 @@ class _Images(Acquisition):
 
 @ACQUISITIONS.register
 class ImageTags(_Images):
-    """Asks which classes are in an image, not where; random images up to the budget."""
+    """Asks which classes are in an image, not where; random images up to the budget.
+
+    The budget counts images, or the share of the pool's pixels in them.
+    """
 
     kind = 'tags'
 
@@ -31,6 +34,11 @@ class ImageTags(_Images):
         rows = rows.sorted_by_key()
         asked = self.asked(rows, given)
         spend = given.spend(self.kind, rows)
+        if (spend == 0).any():
+            raise ConfigError(
+                f'Expected a budget in units or percent for tags, as their price is not known '
+                f'before they are, but got one in {given.budget.unit}'
+            )
         picks = take(given.rng.permutation(np.flatnonzero(~asked)), spend, given.amount)
         return self.query(rows, picks, spend[~asked], given)
 

@@ -13,11 +13,11 @@ from dense_al.oracles.base import Asking, Oracle, WaitingForAnswers
 from dense_al.pool import UnitPixels
 from dense_al.regions import read_image
 from dense_al.registry import ORACLES, nearest
-from dense_al.structures import IGNORE, Answer, Boxes, Label
+from dense_al.structures import IGNORE, WHOLE, Answer, Boxes, Label, Tags
 
 WAIT_FOR = ('all', 'any')
 OUTLINE = (255, 230, 0)
-SUFFIX = {'pixels': '.png', 'boxes': '.json'}
+SUFFIX = {'pixels': '.png', 'boxes': '.json', 'tags': '.json'}
 
 
 @ORACLES.register
@@ -29,7 +29,8 @@ class Files(Oracle):
     is an 8-bit single-channel PNG of the image's size: the class index inside the asked units, 255
     where one cannot say; what lies outside them is not read. A unit that is 255 throughout counts
     as declined. For a detector it is JSON: `boxes`, a list of x1 y1 x2 y2 in pixels, and `labels`,
-    their class names, or null for an image one cannot label.
+    their class names, or null for an image one cannot label. Where tags are asked it is JSON with
+    `tags`, the names of the classes in the image, or null.
 
     Args:
         wait_for: `all`: go on when every image has its label file; `any`: go on with what is
@@ -57,7 +58,8 @@ class Files(Oracle):
             write_questions(ask, asking)
         given.mkdir(parents=True, exist_ok=True)
         samples = [int(s) for s in np.unique(asking.query.sample)]
-        suffix = SUFFIX[asking.form]
+        form = form_of(asking)
+        suffix = SUFFIX[form]
         files = {s: given / (plain_name(asking.manifest.names[s]) + suffix) for s in samples}
         _check_no_strangers(given, [file.name for file in files.values()])
         there = [s for s in samples if files[s].exists()]
@@ -69,18 +71,26 @@ class Files(Oracle):
         labels: dict[int, Label | None] = {}
         for sample in there:
             size = asking.manifest.size(sample)
-            if asking.form == 'boxes':
-                rows = np.flatnonzero(asking.query.sample == sample)
-                labels[int(rows[0])] = read_boxes(files[sample], size, asking.classes)
+            if form != 'pixels':
+                row = int(np.flatnonzero(asking.query.sample == sample)[0])
+                if form == 'boxes':
+                    labels[row] = read_boxes(files[sample], size, asking.classes)
+                else:
+                    labels[row] = read_tags(files[sample], asking.classes)
                 continue
             label = read_answer(files[sample], size, len(asking.classes))
             flat, pixels = label.ravel(), None
-            if asking.query.kind != 'image':
+            if asking.query.kind not in WHOLE:
                 pixels = UnitPixels(asking.units.map(sample))
             for i in np.flatnonzero(asking.query.sample == sample):
                 values = flat if pixels is None else flat[pixels[int(asking.query.unit[i])]]
                 labels[int(i)] = None if (values == IGNORE).all() else values
         return self._answers(asking, labels)
+
+
+def form_of(asking: Asking) -> str:
+    """What a label file holds: `pixels`, `boxes` or `tags`."""
+    return 'tags' if asking.query.kind == 'tags' else asking.form
 
 
 def plain_name(name: str) -> str:
@@ -100,7 +110,7 @@ def write_questions(folder: Path, asking: Asking) -> None:
         name = plain_name(asking.manifest.names[sample])
         units = query.unit[query.sample == sample]
         unit_map = np.zeros(asking.manifest.size(sample), np.int32)
-        if query.kind != 'image':
+        if query.kind not in WHOLE:
             unit_map = asking.units.map(sample)
         asked = np.where(np.isin(unit_map, units), unit_map + 1, 0)
         picture = read_image(asking.manifest.paths[sample]).copy()
@@ -114,12 +124,12 @@ def write_questions(folder: Path, asking: Asking) -> None:
                 'picture': f'{name}_asked.png',
                 'units': f'{name}_units.png',
                 'asked': units.tolist(),
-                'label': f'labels/{name}{SUFFIX[asking.form]}',
+                'label': f'labels/{name}{SUFFIX[form_of(asking)]}',
             }
         )
     content = {
         'kind': query.kind,
-        'form': asking.form,
+        'form': form_of(asking),
         'classes': asking.classes,
         'ignore': IGNORE,
         'samples': samples,
@@ -175,26 +185,62 @@ def read_boxes(path: Path, size: tuple[int, int], classes: list[str]) -> Boxes |
     Raises:
         ValueError: Unreadable, an unknown class, a box outside the image.
     """
+    content = _json(path, ('boxes', 'labels'))
+    if content is None:
+        return None
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        if content is None:
-            return None
         boxes = np.array(content['boxes'], np.float32).reshape(-1, 4)
         names = [str(name) for name in content['labels']]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(
-            f'Expected {path} to be JSON with `boxes` and `labels`, but got: {error}'
+            f'Expected {path} to be JSON with `boxes` of four numbers each, but got: {error}'
         ) from error
-    for name in names:
-        if name not in classes:
-            raise ValueError(f'Unknown class {name!r} in {path}. {nearest(name, classes)}')
+    labels = _classes(names, path, classes)
     limit = np.array([size[1], size[0], size[1], size[0]])
     if ((boxes < 0) | (boxes > limit)).any():
         raise ValueError(f'Expected boxes inside {size[1]} x {size[0]} pixels in {path}')
     try:
-        return Boxes(boxes, np.array([classes.index(name) for name in names], np.int64))
+        return Boxes(boxes, labels)
     except ValueError as error:
         raise ValueError(f'In {path}: {error}') from error
+
+
+def read_tags(path: Path, classes: list[str]) -> Tags | None:
+    """Reads a label file of tags.
+
+    Args:
+        path: JSON with `tags` (class names), or null for an image that was declined.
+        classes: Class names.
+
+    Raises:
+        ValueError: Unreadable, an unknown class.
+    """
+    content = _json(path, ('tags',))
+    if content is None:
+        return None
+    if not isinstance(content['tags'], list):
+        raise ValueError(f'Expected a list of `tags` in {path}, but got {content["tags"]!r}')
+    return Tags(_classes([str(name) for name in content['tags']], path, classes))
+
+
+def _json(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """The content of a label file."""
+    wanted = ' and '.join(f'`{key}`' for key in keys)
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise ValueError(f'Expected {path} to be JSON with {wanted}, but got: {error}') from error
+    if content is not None and not (isinstance(content, dict) and set(keys) <= set(content)):
+        raise ValueError(f'Expected {path} to be JSON with {wanted}, but got: {str(content)[:80]}')
+    return content
+
+
+def _classes(names: list[str], path: Path, classes: list[str]) -> np.ndarray:
+    """(N,) int64 classes by name."""
+    for name in names:
+        if name not in classes:
+            raise ValueError(f'Unknown class {name!r} in {path}. {nearest(name, classes)}')
+    return np.array([classes.index(name) for name in names], np.int64)
 
 
 def _check_no_strangers(folder: Path, expected: list[str]) -> None:

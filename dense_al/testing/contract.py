@@ -77,7 +77,7 @@ class AcquisitionContract(ABC):
     @pytest.mark.parametrize('unit', ['units', 'pixels', 'percent', 'seconds'])
     def test_budget_is_kept_and_used(self, unit: str) -> None:
         rows = self.rows()
-        n = max(2, len(rows) // 12)
+        n = max(2, len(_units(rows)) // 12)
         one = Budget(1, 'pixels' if unit == 'percent' else unit)
         cheapest = one.measure(rows.size[:1], *self.prices(rows.size[:1]))[0]
         amount = n if unit == 'units' else 1.5 * n * cheapest
@@ -93,15 +93,17 @@ class AcquisitionContract(ABC):
 
     def test_nothing_is_asked_twice(self) -> None:
         rows = self.rows()
-        first = self.select(rows, Budget(len(rows) // 3))
+        third = Budget(len(_units(rows)) // 3)
+        first = self.select(rows, third)
         ledger = Ledger([_answers(first)])
-        second = self.select(rows, Budget(len(rows) // 3), ledger)
+        second = self.select(rows, third, ledger)
         assert not set(_keys(first)) & set(_keys(second))
 
     def test_last_round_takes_the_rest_and_then_nothing_is_left(self) -> None:
         rows = self.rows()
         query = self.select(rows, Budget(10 * len(rows)))
-        assert sorted(_keys(query)) == sorted(zip(rows.sample.tolist(), rows.unit.tolist()))
+        units = _units(rows)
+        assert sorted(_keys(query)) == sorted(zip(units.sample.tolist(), units.unit.tolist()))
         with pytest.raises(NothingLeftError, match='all'):
             self.select(rows, ledger=Ledger([_answers(query)]))
 
@@ -124,6 +126,11 @@ def _predictions(task: StubTask, sample: int):  # type: ignore[no-untyped-def]
         path = Path(folder) / 'means.npy'
         np.save(path, np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [2.0, 2.0]]))
         yield from task.predict(path, np.array([sample]), frozenset({'probs', 'features'}))
+
+
+def _units(rows: ElementRows) -> ElementRows:
+    """Rows that may be asked; an acquisition may add rows of no size to them."""
+    return rows.take(rows.size > 0)
 
 
 def _keys(query: Query) -> list[tuple[int, int]]:
