@@ -1,0 +1,1 @@
+"""What mmdet lacks: masks trained from points. Import the files themselves; they load mmdet."""
