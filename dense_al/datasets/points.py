@@ -45,7 +45,10 @@ class LoadPoints(BaseTransform):
                 f'with box_type `hbox` gives them, but got {boxes}'
             )
         if 'homography_matrix' in results or 'scale_factor' in results:
-            raise ValueError('Expected `LoadPoints` before all that moves the image, but got one')
+            raise ValueError(
+                'Expected `LoadPoints` before all that moves the image, but got it behind: '
+                'the points are pixels of the original'
+            )
         points, labels = stack_points(instances)
         has_mask = np.array([bool(i.get('has_mask', False)) for i in instances], bool)
         if has_mask.any() and results.get('gt_masks') is None:

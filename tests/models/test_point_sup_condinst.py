@@ -31,7 +31,7 @@ SIZE = (32, 40)  # of the image; maps are 8 x 10
 @pytest.fixture(autouse=True)
 def hub():
     """The count of iterations that mmengine would keep."""
-    hub = MessageHub.get_instance('point_sup_condinst')
+    hub = MessageHub.get_current_instance()
     hub.update_info('iter', 5)
     return hub
 
