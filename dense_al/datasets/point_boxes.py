@@ -80,10 +80,10 @@ class PointBoxes(HorizontalBoxes):
         return found
 
     def clone(self) -> 'PointBoxes':
-        """A copy that shares nothing."""
+        """A copy to be moved on its own; what is carried is never changed in place."""
         copy = super().clone()
         if self.complete:
-            copy._carry(self.points.clone(), self.labels.clone(), self.has_mask.clone())
+            copy._carry(self.points, self.labels, self.has_mask)
         return copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> 'PointBoxes':

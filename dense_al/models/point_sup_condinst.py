@@ -231,7 +231,7 @@ class PointSupDataPreprocessor(BoxInstDataPreprocessor):
             if masks is None:
                 del sample.gt_instances.masks
             else:
-                sample.gt_instances.masks = masks.pad(sample.batch_input_shape)
+                sample.gt_instances.masks = masks  # the head pads them
         return found
 
 

@@ -118,8 +118,9 @@ def test_masks_alone_are_what_mmdet_makes_of_them():
 
 
 @pytest.mark.parametrize('limit', [dict(max_masks_to_train=4), dict(topk_masks_per_img=4)])
-def test_limits_choose_the_positives_that_mmdet_chooses(limit):
-    infos = [positives([1, 0, 1, 1, 0, 1, 0])]
+@pytest.mark.parametrize('seed', range(5))
+def test_limits_choose_the_positives_that_mmdet_chooses(limit, seed):
+    infos = [positives([1, 0, 1, 1, 0, 1, 0], seed)]
     images = [image(masks=blobs())]
     preds = [maps(7)]
     ours, theirs = head(**limit), stock(**limit)

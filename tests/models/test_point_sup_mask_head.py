@@ -216,6 +216,15 @@ def test_an_image_without_instances_beside_one_with_points():
     assert found['loss_mask_point'].item() == pytest.approx(np.log(2))
 
 
+def test_which_instances_have_a_full_mask():
+    assert full_masks(image(masks=ellipses())).tolist() == [True, True]
+    # Masks beside points are no labels unless said so: BoxInst puts filled boxes there.
+    with_points = dict(points=[[[1.0, 1.0]]] * 2, point_labels=[[1], [0]], masks=ellipses())
+    assert full_masks(image(**with_points)).tolist() == [False, False]
+    assert full_masks(image(**with_points, has_mask=[False, True])).tolist() == [False, True]
+    assert full_masks(image()).tolist() == [False, False]
+
+
 def test_labels_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match='`masks` where `has_mask`'):
         full_masks(image(has_mask=[True, False]))
