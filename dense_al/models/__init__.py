@@ -1,1 +1,1 @@
-"""Models that mmdet lacks."""
+"""What mmdet lacks: a weakly supervised RoI head, and mask losses at points."""

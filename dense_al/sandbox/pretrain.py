@@ -105,7 +105,9 @@ def _train(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = MODELS.build(dict(backbone))
+        # A backbone that the detector keeps frozen is not frozen here.
+        free = {'frozen_stages': -1, 'norm_eval': False}
+        model = MODELS.build({**backbone, **{k: v for k, v in free.items() if k in backbone}})
         model.train()
         with torch.no_grad():
             width = model(images[:2])[-1].shape[1]
