@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
 import dense_al.datasets.level_sampler  # registers
+import dense_al.models.vgg  # registers
 import dense_al.models.weak_roi_head  # noqa: F401  registers
 from dense_al.adapters import surgery
 from dense_al.adapters.framework import FrameworkTask

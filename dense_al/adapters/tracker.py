@@ -83,6 +83,7 @@ def curve_visualizer(cfg: Mapping[str, Any], work_dir: Path) -> Visualizer:
             kwargs = dict(backend.get('init_kwargs') or {})
             backend['init_kwargs'] = {'id': identity, 'resume': 'allow', **kwargs}
         backends.append(CurveBackend(VISBACKENDS.build(backend)))
+    given.setdefault('type', 'mmengine.Visualizer')  # a config need not have one
     given['name'] = f'curve_{identity}'
     from mmengine.registry import VISUALIZERS
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parse(arguments)
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     logger.setLevel(logging.INFO if int(os.environ.get('RANK', 0)) == 0 else logging.ERROR)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, partial(_interrupt, os.getpid()))
     try:
         with processes(args.launcher):
             learner = build(args)
@@ -189,7 +190,12 @@ def _plain(cls: Any, cfg: Any, field: str) -> Any:
         raise ConfigError(f'In `{field}`: {error}') from error
 
 
-def _interrupt(number: int, frame: Any) -> None:
+def _interrupt(owner: int, number: int, frame: Any) -> None:
+    """Ends the run cleanly; a process forked by a framework ends as if there were no handler."""
+    if os.getpid() != owner:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
     raise KeyboardInterrupt
 
 

@@ -11,7 +11,7 @@ import torch
 from mmdet.models.layers import multiclass_nms
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, initialize
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
@@ -45,6 +45,8 @@ class WeakRoIHead(BaseModule):
         share: Share of the proposals that may stand for an object.
         iou: Most overlap of two proposals that stand for two objects of a class.
         bbox_coder: Config of mmdet's coder.
+        shared_init: Config of mmengine's initialisation of the shared layers alone, such as with
+            VGG's classifier, whose places are the same.
         full: `count` proposals of a full image are taken, at most `share` of them objects.
         train_cfg: Nothing is read from it.
         test_cfg: `score_thr`, `nms` and `max_per_img`.
@@ -68,6 +70,7 @@ class WeakRoIHead(BaseModule):
         iou: float = 0.2,
         bbox_coder: dict[str, Any] | None = None,
         full: dict[str, Any] | None = None,
+        shared_init: dict[str, Any] | None = None,
         train_cfg: Any = None,
         test_cfg: Any = None,
         init_cfg: Any = None,
@@ -92,6 +95,13 @@ class WeakRoIHead(BaseModule):
         self.refine_class = _linears(refinements, width, num_classes + 1)
         self.refine_box = _linears(refinements, width, 4 * num_classes)
         self._reset(stream_std)
+        self._shared_init = shared_init
+
+    def init_weights(self) -> None:
+        """Loads the shared layers where that is wanted; the rest is drawn when it is built."""
+        super().init_weights()
+        if self._shared_init is not None:
+            initialize(self.shared, self._shared_init)
 
     def _reset(self, stream_std: float) -> None:
         """Weights that keep the scale of the shared features, small ones in the heads."""

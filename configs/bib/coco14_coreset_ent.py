@@ -1,0 +1,2 @@
+_base_ = ['./coco14_bib.py']
+acquisition = dict(_delete_=True, type='ImageCoreSet', weight='entropy')

@@ -1,0 +1,2 @@
+_base_ = ['./voc07_bib.py']
+acquisition = dict(_delete_=True, type='ClassBalancedRandom')

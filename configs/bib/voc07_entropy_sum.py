@@ -1,0 +1,4 @@
+_base_ = ['./voc07_bib.py']
+acquisition = dict(
+    _delete_=True, type='BoxUncertainty', score='Entropy', aggregate='sum', background=True, score_thr=0.001,
+    nms_iou=0.3, nms_pre=100000, max_boxes=100, per_class=True)
