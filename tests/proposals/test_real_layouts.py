@@ -10,23 +10,29 @@ pytest.importorskip('mmdet')
 
 from layouts import COCO_SETS, VOC_SETS, coco_label, voc_label, write_coco, write_voc  # noqa: E402
 from mmdet.datasets import CocoDataset, VOCDataset  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
 
 from dense_al.proposals import box_iou, read_mmdet  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
 PIPELINE = [
-    dict(type='mmdet.LoadImageFromFile'),
-    dict(type='mmdet.LoadProposals', num_max_proposals=30),
-    dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadProposals', num_max_proposals=30),
+    dict(type='LoadAnnotations', with_bbox=True),
     dict(
-        type='mmdet.ProposalBroadcaster',
+        type='ProposalBroadcaster',
         transforms=[
-            dict(type='mmdet.Resize', scale=(192, 192), keep_ratio=True),
-            dict(type='mmdet.RandomFlip', prob=1.0),
+            dict(type='Resize', scale=(192, 192), keep_ratio=True),
+            dict(type='RandomFlip', prob=1.0),
         ],
     ),
-    dict(type='mmdet.PackDetInputs'),
+    dict(type='PackDetInputs'),
 ]
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmdet')
 
 
 @pytest.fixture(scope='module')

@@ -71,7 +71,9 @@ def test_a_split_without_images(tmp_path):
 def test_mmdet_loads_them(tmp_path):
     pytest.importorskip('mmdet')
     from mmdet.datasets import CocoDataset
+    from mmengine.registry import init_default_scope
 
+    init_default_scope('mmdet')
     prepare_sandbox(config(tmp_path / 'world'))
     data = CocoDataset(
         data_root=str(tmp_path / 'world'),
@@ -79,7 +81,7 @@ def test_mmdet_loads_them(tmp_path):
         data_prefix=dict(img='images/train/'),
         proposal_file='proposals_train.pkl',
         metainfo=dict(classes=tuple('0123456789')),
-        pipeline=[dict(type='mmdet.LoadProposals')],
+        pipeline=[dict(type='LoadProposals')],
     )
     assert len(data) == 3 and len(data[0]['proposals']) == len(data[0]['proposals_scores']) > 10
 

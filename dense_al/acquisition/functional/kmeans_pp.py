@@ -9,11 +9,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dense_al.acquisition.functional.k_center import checked_mask, nearest_squared
+from dense_al.acquisition.functional.k_center import checked_mask
+from dense_al.acquisition.functional.products import CentredRows
 
-_ROWS = 65536
-# float32 features with more entries than this are multiplied in float32.
-_EXACT_ENTRIES = 1 << 24
 _CACHE_BYTES = 1 << 28
 
 
@@ -58,7 +56,7 @@ def grouped_kmeans_pp(
     >>> grouped_kmeans_pp(x, [5, 5, 7, 7, 8], 2, seed_groups=[5], rng=rng).tolist()
     [5, 7]
     """
-    data = _prepared(features)
+    data = CentredRows(features, n_groups)
     names, codes = _checked_groups(groups, len(data))
     seeds = _checked_seeds(seed_groups, names, n_groups)
     trials = _checked_trials(n_trials, n_groups)
@@ -109,18 +107,17 @@ def kmeans_pp(
     >>> kmeans_pp(x, [True, False, False], 1, rng=np.random.default_rng(0)).tolist()
     [2]
     """
-    data = _prepared(features)
+    data = CentredRows(features, n)
     mask = checked_mask(labelled, len(data), n)
     trials = _checked_trials(n_trials, n)
-    norms = _norms(data)
     rows, first = np.flatnonzero(mask), []
     if not len(rows) and n:
         rows = np.array([int(rng.integers(len(data)))])
         first = rows.tolist()
-    nearest = nearest_squared(data, norms, rows)
+    nearest = data.nearest(rows)
 
     def squared_distance(centres: np.ndarray) -> np.ndarray:
-        return _squared(data, norms, centres).T
+        return np.concatenate([squared for _, squared in data.squared(centres)], axis=1)
 
     return sample_rows(squared_distance, nearest, mask, first, n, trials, rng)
 
@@ -178,7 +175,7 @@ def _members(codes: np.ndarray) -> list[np.ndarray]:
 
 
 def _choose_groups(
-    data: np.ndarray,
+    data: CentredRows,
     codes: np.ndarray,
     members: list[np.ndarray],
     seeds: np.ndarray,
@@ -189,10 +186,9 @@ def _choose_groups(
     price: np.ndarray | None = None,
 ) -> list[int]:
     """Seeds and the groups added to them; fewer than `n_groups` once the potential is 0."""
-    norms = _norms(data)
     chosen = [int(s) for s in seeds]
     seed_rows = np.concatenate([members[s] for s in chosen]) if chosen else np.empty(0, np.int64)
-    weight = nearest_squared(data, norms, seed_rows)
+    weight = data.nearest(seed_rows)
     weight[seed_rows] = 0
     cache: dict[int, np.ndarray] = {}
     while len(chosen) < n_groups:
@@ -200,7 +196,7 @@ def _choose_groups(
         if not len(drawn):
             break
         candidates = codes[drawn]
-        _measure(data, norms, members, np.unique(candidates), cache)
+        _measure(data, members, np.unique(candidates), cache)
         left = {int(c): np.minimum(weight, cache[int(c)]) for c in candidates}
         potential = np.array([left[int(c)].sum() for c in candidates])
         loss = potential if price is None else (potential - weight.sum()) / price[candidates]
@@ -224,8 +220,7 @@ def _draw(weight: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
 
 def _measure(
-    data: np.ndarray,
-    norms: np.ndarray,
+    data: CentredRows,
     members: list[np.ndarray],
     wanted: np.ndarray,
     cache: dict[int, np.ndarray],
@@ -237,42 +232,11 @@ def _measure(
     rows = np.concatenate([members[c] for c in new])
     starts = np.cumsum([0] + [len(members[c]) for c in new[:-1]])
     found = np.empty((len(new), len(data)))
-    for start in range(0, len(data), _ROWS):
-        part = slice(start, start + _ROWS)
-        found[:, part] = np.minimum.reduceat(_squared(data, norms, rows, part), starts, axis=1).T
+    for part, squared in data.squared(rows):
+        np.minimum.reduceat(squared, starts, axis=0, out=found[:, part])
     for code, distance in zip(new, found):
         distance[members[code]] = 0
         cache[code] = distance
-
-
-def _squared(
-    data: np.ndarray, norms: np.ndarray, centres: np.ndarray, part: slice = slice(None)
-) -> np.ndarray:
-    """(N, T) float64 squared distances of the rows in `part` to `centres`."""
-    out = (data[part] @ data[centres].T).astype(np.float64, copy=False)
-    out *= -2
-    out += norms[part, None]
-    out += norms[centres]
-    return np.maximum(out, 0, out=out)
-
-
-def _prepared(features: ArrayLike) -> np.ndarray:
-    """Centred copy: distances keep more digits when the mean is not part of the norms."""
-    features = np.asarray(features)
-    if features.ndim != 2:
-        raise ValueError(f'Expected `features` of shape (N, D), but got {features.shape}')
-    single = features.dtype == np.float32 and features.size > _EXACT_ENTRIES
-    dtype = np.float32 if single else np.float64
-    with np.errstate(invalid='ignore'):
-        mean = features.mean(axis=0, dtype=np.float64) if len(features) else 0
-    if not np.isfinite(mean).all():
-        raise ValueError('Expected finite `features`, but got NaN or infinity')
-    return np.subtract(features, np.asarray(mean, dtype), dtype=dtype)
-
-
-def _norms(data: np.ndarray) -> np.ndarray:
-    blocks = (data[i : i + 4096].astype(np.float64) for i in range(0, len(data), 4096))
-    return np.concatenate([np.zeros(0), *(np.einsum('ij,ij->i', b, b) for b in blocks)])
 
 
 def _checked_groups(groups: ArrayLike, rows: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dense_al.acquisition.functional import products
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
+from dense_al.acquisition.functional.products import CentredRows
 
 module = sys.modules[kmeans_pp.__module__]
 GOLDEN = Path(
@@ -74,7 +76,7 @@ def test_golden(case):
 @pytest.mark.parametrize('case', range(3))
 def test_golden_trace(case):
     z = load(case)
-    data = module._prepared(z['features'])
+    data = CentredRows(z['features'])
     names, codes = np.unique(z['groups'], return_inverse=True)
     members = [np.flatnonzero(codes == c) for c in range(len(names))]
     seeds = np.searchsorted(names, z['seed_groups'])
@@ -109,17 +111,22 @@ def test_plain_loop(seed):
     assert found.tolist() == plain(x, groups.tolist(), 8, names[2:3].tolist(), uniform)
 
 
-def test_single_precision_agrees(monkeypatch):
+@pytest.mark.parametrize('worth', [0, 1000])
+def test_single_precision_agrees(monkeypatch, worth):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 16)).astype(np.float32) + 20
     groups = rng.integers(0, 60, size=300)
     exact = grouped_kmeans_pp(x, groups, 15, rng=np.random.default_rng(1))
-    monkeypatch.setattr(module, '_EXACT_ENTRIES', 0)
-    monkeypatch.setattr(module, '_ROWS', 64)
+    rows = kmeans_pp(x, groups == 3, 15, rng=np.random.default_rng(1))
+    monkeypatch.setattr(products, 'EXACT_ENTRIES', 0)
+    monkeypatch.setattr(products, 'WORTH_PACKING', worth)
+    monkeypatch.setattr(products, '_BLOCK', 64)
     monkeypatch.setattr(module, '_CACHE_BYTES', 0)
-    assert module._prepared(x).dtype == np.float32
+    assert CentredRows(x).dtype == np.float32
     found = grouped_kmeans_pp(x, groups, 15, rng=np.random.default_rng(1))
     np.testing.assert_array_equal(found, exact)
+    found = kmeans_pp(x, groups == 3, 15, rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(found, rows)
 
 
 def test_zero_potential_fills_up():
