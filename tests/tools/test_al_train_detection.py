@@ -19,18 +19,26 @@ sys.path.insert(0, str(ROOT / 'tools'))
 SMALL = """
 _base_ = ['{base}']
 sandbox = dict(root='{root}', spec=dict(n_train=12, n_val=4, side=64),
-               pretrain=dict(checkpoint='{root}.pth', scenes=20, iterations=3))
+               pretrain=dict(checkpoint='{checkpoint}', scenes=20, iterations=3))
 train_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
 val_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file='{root}/annotations/instances_val.json')
-model = dict(
-    backbone=dict(base_channels=4, stem_channels=4, init_cfg=dict(checkpoint='{root}.pth')),
-    neck=dict(in_channels=[8, 16, 32], out_channels=8),
-    bbox_head=dict(in_channels=8, feat_channels=8))
+backbone = dict(base_channels=4, stem_channels=4, init_cfg=dict(checkpoint='{checkpoint}'))
+model = dict(backbone=backbone, {model})
 budget = dict(per_round=3)
 rounds = dict(count=3, iterations=3, initial=dict(budget=dict(per_round=3)))
 """
+NECK = 'neck=dict(in_channels=[8, 16, 32], out_channels=8), '
+MODELS = {
+    '': NECK + 'bbox_head=dict(in_channels=8, feat_channels=8)',
+    'frcnn_': NECK
+    + """rpn_head=dict(in_channels=8, feat_channels=8), roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=8), bbox_head=dict(in_channels=8, fc_out_channels=16))
+    """,
+    'yolo_': """neck=dict(in_channels=[16, 8], out_channels=[8, 4]),
+        bbox_head=dict(in_channels=[8, 4], out_channels=[8, 4])""",
+}
 
 
 @pytest.fixture(scope='module')
@@ -40,10 +48,15 @@ def glyphs(tmp_path_factory):
 
 @pytest.fixture
 def config(tmp_path, glyphs):
-    def write(method, root=glyphs, more=''):
+    def write(method, root=glyphs, more='', detector=''):
         path = tmp_path / f'{method}.py'
-        base = CONFIGS / f'sandbox/glyphs_{method}.py'
-        path.write_text(SMALL.format(base=base, root=root) + more)
+        content = SMALL.format(
+            base=CONFIGS / f'sandbox/glyphs_{detector}{method}.py',
+            root=root,
+            checkpoint=f'{root}{detector}.pth',
+            model=MODELS[detector],
+        )
+        path.write_text(content + more)
         return str(path)
 
     return write
@@ -131,6 +144,28 @@ def test_every_acquisition_runs(config, tmp_path, method):
     options = ['--cfg-options', 'rounds.count=2', 'rounds.iterations=2']
     assert run(config(method, more=more), tmp_path / 'run', *options) == 0
     assert len(RunStore(tmp_path / 'run').query(0)) == 3
+
+
+@pytest.mark.parametrize('detector', ['frcnn_', 'yolo_'])
+def test_every_detector_runs(config, tmp_path, detector):
+    options = ['--cfg-options', 'rounds.count=2', 'rounds.iterations=2']
+    path = config('entropy', more='acquisition = dict(score_thr=0.0)\n', detector=detector)
+    assert run(path, tmp_path / 'run', *options) == 0
+    store = RunStore(tmp_path / 'run')
+    query = store.query(0)
+    assert len(query) == 3 and (query.score > 0).any()
+    assert 'coco/bbox_mAP_50' in store.read(1, 'train')['metrics']
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('sandbox/*.py')), ids=lambda p: p.stem)
+def test_sandbox_configs_load(path):
+    from dense_al.config import load_config
+    from dense_al.registry import ACQUISITIONS
+
+    cfg = load_config(path)
+    ACQUISITIONS.build(cfg.acquisition, 'acquisition')
+    if cfg.sandbox.get('pretrain'):
+        assert cfg.model.backbone.init_cfg.checkpoint == cfg.sandbox.pretrain.checkpoint
 
 
 @pytest.mark.parametrize(
