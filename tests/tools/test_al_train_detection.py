@@ -235,3 +235,28 @@ def test_the_sandbox_of_a_stock_config(tmp_path):
     assert small.rounds == dict(
         count=5, iterations=600, metric='coco/bbox_mAP_50', initial=dict(budget=small.budget)
     )
+
+
+PUBLISHED = sorted(CONFIGS.glob('sandbox/published_*.py'))
+MILLIONS = {'retinanet': 20.1, 'frcnn': 28.3, 'yolov3': 10.3}  # parameters, from the paper
+
+
+@pytest.mark.parametrize('path', PUBLISHED, ids=lambda p: p.stem)
+def test_published_sizes_build_and_pass_the_dry_run(path, tmp_path, capsys, monkeypatch):
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    from dense_al.config import load_config
+
+    monkeypatch.chdir(tmp_path)
+    options = ['sandbox.spec.n_train=12', 'sandbox.spec.n_val=1', 'budget.per_round=1']
+    options += ['rounds.initial.budget.per_round=3']
+    assert run(str(path), tmp_path / 'run', '--dry-run', '--cfg-options', *options) == 0
+    assert 'rounds    8' in capsys.readouterr().out
+    cfg = load_config(path)
+    init_default_scope('mmdet')
+    parameters = sum(p.numel() for p in MODELS.build(cfg.model).parameters())
+    name = path.stem.split('_')[1]
+    assert parameters / 1e6 == pytest.approx(MILLIONS[name], rel=0.02)
+    assert cfg.sandbox.spec.side == 320 and cfg.train_dataloader.batch_size == 4
+    assert cfg.rounds.iterations == cfg.train_cfg.max_iters

@@ -1,0 +1,1 @@
+"""What mmdet lacks. Import the files themselves; they load mmdet."""
