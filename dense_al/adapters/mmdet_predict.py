@@ -193,7 +193,7 @@ def _detect(
     meta = sample.metainfo
     fixed = reader.fixed(levels, sample)
     found = reader.candidates(levels, fixed, meta)
-    keep = suppressed(found, options)
+    keep, classes = suppressed(found, options)
     passes, box_passes = [], []
     for k in range(options.passes):
         with stochastic(reader.last, options, (int(meta['sample']), k)):
@@ -214,22 +214,43 @@ def _detect(
         passes=_numpy(torch.stack(passes)) if passes else None,
         box_passes=_numpy(torch.stack(box_passes) / scale) if passes else None,
         image_features=pooled,
+        classes=classes.cpu().numpy(),
     )
 
 
-def suppressed(found: Candidates, options: DetectionOptions) -> torch.Tensor:
-    """(K,) int64: candidates above the threshold that no better one suppresses, best first."""
+def suppressed(found: Candidates, options: DetectionOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is above the threshold and not suppressed by a better one of its class.
+
+    Args:
+        found: The candidates of an image.
+        options: Thresholds.
+
+    Returns:
+        (K,) int64 candidates, best first, and (K,) int64 the class each counts as.
+    """
     from mmcv.ops import batched_nms
 
     order = found.scores.argsort(descending=True, stable=True)[: options.nms_pre]
     sides = found.boxes[order, 2:] - found.boxes[order, :2]
     order = order[(found.scores[order] >= options.score_thr) & (sides > 0).all(1)]
+    order, labels = _as_classes(found.probs[order], order, options.pair_thr)
     if len(order) == 0:
-        return order
-    labels = found.probs[order].argmax(1)
+        return order, labels
+    share = found.probs[order, labels] / found.probs[order].amax(1)  # 1 for the most probable
     nms = {'type': 'nms', 'iou_threshold': options.nms_iou}
-    _, kept = batched_nms(found.boxes[order], found.scores[order], labels, nms)
-    return order[kept[: options.max_boxes]]
+    _, kept = batched_nms(found.boxes[order], found.scores[order] * share, labels, nms)
+    kept = kept[: options.max_boxes]
+    return order[kept], labels[kept]
+
+
+def _as_classes(
+    probs: torch.Tensor, order: torch.Tensor, pair_thr: float | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Candidates and what they count as; several times with a `pair_thr`."""
+    if pair_thr is None:
+        return order, probs.argmax(1)
+    row, label = (probs > pair_thr).nonzero(as_tuple=True)
+    return order[row], label
 
 
 @contextmanager

@@ -45,6 +45,8 @@ class DetectionOptions:
         passes: Stochastic passes of the head, with dropout in front of its last layers.
         dropout: Probability of that dropout.
         seed: Of the dropout; each sample and pass has a stream of its own.
+        pair_thr: A candidate counts once for each class more probable than this, as in the
+            released sandbox; None: once, for its most probable class.
     """
 
     score_thr: float = 0.5
@@ -54,6 +56,7 @@ class DetectionOptions:
     passes: int = 0
     dropout: float = 0.5
     seed: int = 0
+    pair_thr: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,7 @@ class DetPrediction:
         box_passes: (M, K, 4) float32, `boxes` of those passes.
         image_features: (D,) float32, pooled outputs of the head before activation; None where none
             were asked.
+        classes: (K,) int64, what each box counts as; None: its most probable class.
     """
 
     sample: int
@@ -82,8 +86,9 @@ class DetPrediction:
     passes: np.ndarray | None = None
     box_passes: np.ndarray | None = None
     image_features: np.ndarray | None = None
+    classes: np.ndarray | None = None
 
     @property
     def labels(self) -> np.ndarray:
-        """(K,) int64: the most probable class of each box."""
-        return self.probs.argmax(axis=1)
+        """(K,) int64: the class of each box."""
+        return self.probs.argmax(axis=1) if self.classes is None else self.classes
