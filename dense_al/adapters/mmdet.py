@@ -95,12 +95,19 @@ class MMDetTask(FrameworkTask):
     def _answered(self, job: TrainJob) -> PoolDetDataset:
         answers = BoxStore(job.ledger.in_force(job.round_number))
         samples = answers.samples
-        filters = surgery.pool_dataset(self._cfg).get('filter_cfg') or {}
+        filters = surgery.pool_datasets(self._cfg)[0].get('filter_cfg') or {}
         if filters.get('filter_empty_gt', False):
             samples = [s for s in samples if len(answers.boxes(s))]
         if not samples:
             raise ConfigError('Expected at least one image with objects to train on, but got none')
-        return PoolDetDataset(self._records, samples, answers, self._metainfo, self._pipeline)
+        return PoolDetDataset(
+            self._records,
+            samples,
+            answers,
+            self._metainfo,
+            self._pipeline,
+            least_side=filters.get('bbox_min_size') or 0,
+        )
 
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any]) -> Dataset:
         return PoolDetDataset(self._records, samples, None, self._metainfo, pipeline)
