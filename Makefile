@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 SYSTEM_PACKAGES := libgl1 libglib2.0-0
 
-.PHONY: setup demo test lint clean system
+.PHONY: setup demo test lint ops clean system
 
 setup: $(STAMP)
 
@@ -34,6 +34,14 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The compiled operators of mmcv, from source: 12 minutes of one core. `make test` then also compares
+# them with those in plain torch. FORCE_CUDA=1 builds those of GPUs where the compiler sees none.
+ops: setup
+	$(BIN)/python -m pip install -q ninja
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --force-reinstall --no-deps --no-cache-dir \
+	  --no-build-isolation --no-binary onedl-mmcv onedl-mmcv
+	$(BIN)/python -c "from dense_al.ops import install; print('operators of mmcv:', install())"
 
 clean:
 	rm -rf work_dirs build *.egg-info

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dense_al import ops
 from dense_al.registry import ConfigError, nearest
 
 DICTS = ('acquisition', 'oracle', 'budget', 'rounds')
@@ -51,6 +52,7 @@ def read_config(path: str | Path) -> Config:
         siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
         raise ConfigError(f'Expected a config file, but {path} does not exist. '
                           f'{nearest(path.name, siblings)}')  # fmt: skip
+    ops.install()  # modules that the config imports may load mmdet or mmseg
     try:
         return Config.fromfile(str(_with_resolved_bases(path)))
     except FileNotFoundError as error:

@@ -85,11 +85,11 @@ class BoxInBox(ImagesWithBoxes):
         self.needs = frozenset({'boxes', 'box_features'})
         self.observes = frozenset({'pool', 'labelled'})
         self.options = DetectionOptions(
-            score_thr=min(score_thr, object_thr),
+            score_thr=(thr := min(score_thr, object_thr)),
             nms_iou=nms_iou,
             nms_pre=100_000,
             max_boxes=max_boxes,
-            per_class=True,
+            pair_thr=thr,
         )
 
     def recall(self, queries: Sequence[Query]) -> DetectionOptions:

@@ -8,14 +8,16 @@ import numpy as np
 from dense_al.acquisition.base import Acquisition, Selection, check_share, take
 from dense_al.acquisition.functional import detection as D
 from dense_al.acquisition.functional.weighted_k_center import weighted_k_center
-from dense_al.acquisition.samplers import KCenter, Sampler, TopK
+from dense_al.acquisition.samplers import FeatureSampler, KCenter, Sampler, TopK
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, ConfigError, nearest
 from dense_al.structures import DetectionOptions, DetPrediction, ElementRows, Query
 
 SCORES = ('Entropy', 'Margin', 'MutualInformation', 'MCDropout')
+STOCHASTIC = ('MutualInformation', 'MCDropout')
 AGGREGATES = ('sum', 'mean', 'max')
-WEIGH = ('always', 'first')
+METRICS = ('euclidean', 'cosine')
+RELEASED_PAIR_THR = 0.05  # of the stochastic scores; the others take `score_thr`
 
 
 class ImagesWithBoxes(Acquisition):
@@ -57,6 +59,11 @@ class BoxUncertainty(ImagesWithBoxes):
         passes: Stochastic passes, where the score needs them.
         dropout: Probability of dropout in front of the head's last layers.
         subset: Share of the samples, drawn anew each round, that are observed; None: all.
+        released: Whether to score as the released code does where that differs from what it
+            describes: a candidate counts once for each class above a threshold, classes are
+            weighted whatever `weight` is, and `MutualInformation` and `MCDropout` are
+            `released_mutual_information` and `released_largest_deviation`. Not reproduced: it
+            takes boxes of stochastic scores from the mean of the passes.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class BoxUncertainty(ImagesWithBoxes):
         passes: int = 10,
         dropout: float = 0.5,
         subset: float | None = None,
+        released: bool = False,
     ) -> None:
         for name, value, valid in (
             ('score', score, SCORES),
@@ -88,18 +96,20 @@ class BoxUncertainty(ImagesWithBoxes):
             raise ConfigError(
                 f'Expected `acquisition.background` with Entropy or Margin, but got {score}'
             )
-        self.score, self.aggregate, self.weight = score, aggregate, weight
+        self.score, self.aggregate, self.released = score, aggregate, released
+        self.weight = 'class' if released else weight
         self.background = background
         self.subset = check_share('subset', subset)
         self.needs = frozenset({'boxes'})
+        pair_thr = RELEASED_PAIR_THR if score in STOCHASTIC else score_thr
         self.options = DetectionOptions(
             score_thr=score_thr,
             nms_iou=nms_iou,
             max_boxes=max_boxes,
             nms_pre=nms_pre,
-            per_class=per_class,
-            passes=passes if score in ('MutualInformation', 'MCDropout') else 0,
+            passes=passes if score in STOCHASTIC else 0,
             dropout=dropout,
+            pair_thr=pair_thr if released else score_thr if per_class else None,
         )
 
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
@@ -112,21 +122,28 @@ class BoxUncertainty(ImagesWithBoxes):
         return self._rows(sample, units, 0.0, table.ravel())
 
     def _values(self, prediction: DetPrediction) -> np.ndarray:
-        """(K, D) what is kept of each box: its score, or its deviations."""
-        if self.score == 'MCDropout':
+        """(K, D) what is kept of each box: its score, or its deviations (and mean passes)."""
+        if self.score in STOCHASTIC:
             if prediction.passes is None or prediction.box_passes is None:
                 raise ValueError('Expected a prediction with passes, but got none')
-            return D.deviations(prediction.passes, prediction.box_passes)
-        if self.score == 'MutualInformation':
-            if prediction.passes is None:
-                raise ValueError('Expected a prediction with passes, but got none')
-            return D.mutual_information(D.renormalised(prediction.passes))[:, None]
+            return self._of_passes(prediction.passes, prediction.box_passes)
         probs = prediction.probs
         if self.background:
             probs = np.concatenate([probs, prediction.background[:, None]], axis=1)
         probs = D.renormalised(probs)
         values = D.shannon(probs) if self.score == 'Entropy' else D.squared_margin(probs)
         return values[:, None]
+
+    def _of_passes(self, passes: np.ndarray, box_passes: np.ndarray) -> np.ndarray:
+        """(K, D) as above, of (M, K, C) probabilities and (M, K, 4) boxes."""
+        if self.score == 'MCDropout':
+            if not self.released:
+                return D.deviations(passes, box_passes)
+            spread = D.deviations(passes, box_passes, ddof=1)
+            return np.concatenate([spread, passes.mean(axis=0)], axis=1)
+        if self.released:
+            return D.released_mutual_information(passes)[:, None]
+        return D.mutual_information(D.renormalised(passes))[:, None]
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()
@@ -140,14 +157,33 @@ class BoxUncertainty(ImagesWithBoxes):
         tables = rows.features.reshape(len(rows), self.options.max_boxes, -1)
         owner, place = np.nonzero(~np.isnan(tables[:, :, 0]))
         boxes = tables[owner, place].astype(np.float64)
-        if self.score == 'MCDropout':
-            values = D.largest_deviation(boxes[:, 1:])
-        else:
-            values = boxes[:, 1]
+        values = self._standardised(boxes[:, 1:]) if self.score == 'MCDropout' else boxes[:, 1]
         if self.weight:
             weights = D.class_weights(given.ledger.class_counts(given.n_classes))
             values = values * weights[boxes[:, 0].astype(np.int64)]
         return D.over_boxes(values, owner, len(rows), self.aggregate)
+
+    def _standardised(self, kept: np.ndarray) -> np.ndarray:
+        """(N,) largest deviation of each box of the pool."""
+        if not self.released:
+            return D.largest_deviation(kept)
+        n_classes = (kept.shape[1] - 5) // 2
+        return D.released_largest_deviation(kept[:, :-n_classes], kept[:, -n_classes:])
+
+
+class MostAlike(FeatureSampler):
+    """Rows by the "cosine distance" of the released sandbox, a similarity; ties at random."""
+
+    def _pick(
+        self, features: np.ndarray, labelled: np.ndarray, n: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        order = rng.permutation(len(features))
+        known = labelled[order]
+        if known.any():
+            return order[D.most_alike_greedy(features[order], known, n)]
+        known[0] = True  # with nothing labelled the first pick is random
+        rest = D.most_alike_greedy(features[order], known, n - 1)
+        return order[np.concatenate([[0], rest])]
 
 
 @ACQUISITIONS.register
@@ -159,24 +195,36 @@ class ImageCoreSet(ImagesWithBoxes):
     no outputs of the whole image, the mean of the last feature map is taken (Vo et al. 2022).
 
     Args:
+        metric: `euclidean` or `cosine`.
         weight: None, or `entropy`: distances are multiplied by the largest entropy of a box of the
             image, background included (BiB's `core-set-ent`).
-        weigh: `always`, or `first`: only the distances to what is labelled when the round begins,
-            as the released code.
+        released: Whether to do as released code does: a cosine similarity is taken for a distance
+            (the sandbox), and a `weight` counts only for the distances to what is labelled when the
+            round begins (BiB).
     """
 
-    def __init__(self, weight: str | None = None, weigh: str = 'always') -> None:
+    def __init__(
+        self, metric: str = 'euclidean', weight: str | None = None, released: bool = False
+    ) -> None:
+        if metric not in METRICS:
+            raise ConfigError(
+                f'Unknown `acquisition.metric` {metric!r}. {nearest(str(metric), METRICS)}'
+            )
         if weight not in (None, 'entropy'):
             raise ConfigError(
                 f"Expected `acquisition.weight` None or 'entropy', but got {weight!r}"
             )
-        if weigh not in WEIGH:
-            raise ConfigError(f'Unknown `acquisition.weigh` {weigh!r}. {nearest(weigh, WEIGH)}')
-        self.weight, self.weigh = weight, weigh
+        if weight and metric != 'euclidean':
+            raise ConfigError(
+                f"Expected `acquisition.metric` 'euclidean' with a weight, but got {metric!r}"
+            )
+        alike = released and metric == 'cosine'
+        self.sampler: Sampler = MostAlike() if alike else KCenter(metric)
+        self.weight, self.released = weight, released
         self.needs = frozenset({'image_features', 'boxes'} if weight else {'image_features'})
         self.observes = frozenset({'pool', 'labelled'})
         self.options = DetectionOptions(
-            score_thr=0.001, nms_iou=0.3, nms_pre=100_000, max_boxes=100, per_class=True
+            score_thr=0.001, nms_iou=0.3, nms_pre=100_000, max_boxes=100, pair_thr=0.001
         )
 
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
@@ -193,11 +241,11 @@ class ImageCoreSet(ImagesWithBoxes):
         rows = rows.sorted_by_key()
         asked = self.asked(rows, given)
         if not self.weight:
-            return self._sampled(KCenter(), rows, asked, given)
+            return self._sampled(self.sampler, rows, asked, given)
         assert rows.features is not None
         spend = given.spend(self.kind, rows)
         n = int(min((~asked).sum(), 1 + given.amount // spend[~asked].min()))
         order = weighted_k_center(
-            rows.features, asked, rows.score, n=n, always=self.weigh == 'always', rng=given.rng
+            rows.features, asked, rows.score, n=n, always=not self.released, rng=given.rng
         )
         return self.query(rows, take(order, spend, given.amount), spend[~asked], given)

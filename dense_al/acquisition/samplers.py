@@ -66,7 +66,9 @@ class RandomOrder:
         return take(rng.permutation(np.flatnonzero(~labelled)), spend, amount)
 
 
-class _FeatureSampler:
+class FeatureSampler:
+    """What samplers share that look at features: they pick until the budget is used up."""
+
     needs: ClassVar[frozenset[str]] = frozenset({'features'})
     observes: ClassVar[frozenset[str]] = frozenset({'pool', 'labelled'})
 
@@ -103,7 +105,7 @@ class _FeatureSampler:
 
 
 @SAMPLERS.register
-class KCenter(_FeatureSampler):
+class KCenter(FeatureSampler):
     """Core-set: always the row farthest from everything labelled (Sener and Savarese 2018).
 
     Args:
@@ -122,7 +124,7 @@ class KCenter(_FeatureSampler):
 
 
 @SAMPLERS.register
-class KMeansPlusPlus(_FeatureSampler):
+class KMeansPlusPlus(FeatureSampler):
     """Rows drawn by squared distance to what is labelled (Arthur and Vassilvitskii 2007)."""
 
     def _pick(

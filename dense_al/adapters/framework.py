@@ -59,13 +59,13 @@ class FrameworkTask(ABC):
         init_default_scope(self.scope)
         self._cfg, self._rounds = cfg, rounds
         self._curve: Visualizer | None = None
-        pool = surgery.pool_dataset(cfg)
-        self._pipeline = pool.get('pipeline', [])
-        dataset = DATASETS.build(self._whole_pool(pool))
-        if len(dataset) == 0:
+        pool = surgery.pool_datasets(cfg)
+        self._pipeline = pool[0].get('pipeline', [])
+        datasets = [DATASETS.build(self._whole_pool(part)) for part in pool]
+        self._records = [d.get_data_info(i) for d in datasets for i in range(len(d))]
+        if not self._records:
             raise ConfigError('Expected images in `train_dataloader.dataset`, but it is empty')
-        self._records = [dataset.get_data_info(i) for i in range(len(dataset))]
-        self._metainfo = dict(dataset.metainfo)
+        self._metainfo = _shared_metainfo(datasets)
         self.classes = [str(c) for c in self._metainfo.get('classes') or ()]
         if len(self.classes) < self.least_classes:
             raise ConfigError(
@@ -197,7 +197,7 @@ class FrameworkTask(ABC):
             self._rounds.iterations_of(job.round_number),
             self._rounds.epochs,
             per_epoch=-(-len(loader['dataset']) // batch),
-            old_per_epoch=-(-len(self.manifest) // batch),
+            old_per_epoch=-(-len(self.manifest) * surgery.repeats(cfg) // batch),
         )
         later = self._rounds.later or {}
         if job.round_number > 0 and 'param_scheduler' in later:
@@ -256,6 +256,23 @@ class FrameworkTask(ABC):
             num_workers=int(stock.get('num_workers', 0)),
             collate_fn=pseudo_collate,
         )
+
+
+def _shared_metainfo(datasets: list[Any]) -> dict[str, Any]:
+    """What the data sets of the pool say of their classes.
+
+    Raises:
+        ConfigError: They have different ones.
+    """
+    first = dict(datasets[0].metainfo)
+    for dataset in datasets[1:]:
+        classes = dataset.metainfo.get('classes')
+        if classes != first.get('classes'):
+            raise ConfigError(
+                f'Expected the same classes in all data sets of `train_dataloader.dataset`, '
+                f'but got {first.get("classes")} and {classes}'
+            )
+    return first
 
 
 def _names(paths: list[str]) -> list[str]:

@@ -106,7 +106,7 @@ class MMDetTask(FrameworkTask):
     def _answered(self, job: TrainJob) -> PoolDetDataset:
         answers = BoxStore(job.ledger.in_force(job.round_number))
         samples = answers.samples
-        filters = surgery.pool_dataset(self._cfg).get('filter_cfg') or {}
+        filters = surgery.pool_datasets(self._cfg)[0].get('filter_cfg') or {}
         if filters.get('filter_empty_gt', False):
             samples = [s for s in samples if len(answers.boxes(s))]
         tags = TagStore(job.ledger.in_force(job.round_number))
@@ -115,7 +115,15 @@ class MMDetTask(FrameworkTask):
         if not samples:
             raise ConfigError('Expected at least one image with objects to train on, but got none')
         pipeline = surgery.packed(self._pipeline, KNOWN)
-        return PoolDetDataset(self._records, samples, answers, tags, self._metainfo, pipeline)
+        return PoolDetDataset(
+            self._records,
+            samples,
+            answers,
+            tags,
+            self._metainfo,
+            pipeline,
+            least_side=filters.get('bbox_min_size') or 0,
+        )
 
     def _sampler(self, loader: dict[str, Any]) -> dict[str, Any]:
         given = loader.get('sampler') or {}

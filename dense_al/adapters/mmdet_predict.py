@@ -111,12 +111,12 @@ def suppressed(found: Candidates, options: DetectionOptions) -> tuple[torch.Tens
 
 
 def _eligible(found: Candidates, options: DetectionOptions) -> tuple[torch.Tensor, torch.Tensor]:
-    """Candidates and classes above the threshold."""
-    if options.per_class:
-        rows, labels = (found.probs * _factor(found) >= options.score_thr).nonzero().T
-        return rows, labels
+    """Candidates above the threshold, and what each counts as; several times with a `pair_thr`."""
     rows = (found.scores >= options.score_thr).nonzero()[:, 0]
-    return rows, found.probs[rows].argmax(1)
+    if options.pair_thr is None:
+        return rows, found.probs[rows].argmax(1)
+    row, label = (found.probs[rows] > options.pair_thr).nonzero().T
+    return rows[row], label
 
 
 def _factor(found: Candidates) -> torch.Tensor:
@@ -129,7 +129,7 @@ def _ranked(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Boxes, probabilities, background and scores of candidates, each for one class."""
     boxes, probs, scores = found.boxes[rows], found.probs[rows], found.scores[rows]
-    if options.per_class:
+    if options.pair_thr is not None:
         if found.class_boxes is not None:
             boxes = found.class_boxes[rows, labels]
         scores = probs[torch.arange(len(rows)), labels] * _factor(found)[rows, 0]

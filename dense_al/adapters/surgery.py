@@ -7,7 +7,7 @@ from typing import Any
 from dense_al.datasets.pipelines import without_annotations
 from dense_al.registry import ConfigError
 
-UNWRAPPED = ('RepeatDataset',)
+UNWRAPPED = ('RepeatDataset', 'ConcatDataset')
 
 
 def dicts(node: Any) -> Iterator[dict[str, Any]]:
@@ -21,21 +21,52 @@ def dicts(node: Any) -> Iterator[dict[str, Any]]:
             yield from dicts(value)
 
 
-def pool_dataset(cfg: Any) -> dict[str, Any]:
-    """The training data set's config, which is the pool; wrappers that only repeat are taken off.
+def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
+    """Configs of the training data sets, which in this order are the pool.
+
+    Wrappers that only repeat or join data sets are taken off. All samples are of one kind: joined
+    data sets have the same pipeline and the same filter.
 
     Raises:
-        ConfigError: A wrapper that is not supported.
+        ConfigError: A wrapper that is not supported, or parts that differ.
     """
-    node = copy.deepcopy(cfg['train_dataloader']['dataset'])
-    while node.get('type') in UNWRAPPED:
-        node = node['dataset']
-    if 'dataset' in node or 'datasets' in node:
+    parts = list(_unwrapped(copy.deepcopy(cfg['train_dataloader']['dataset'])))
+    for part in parts[1:]:
+        for key in ('pipeline', 'filter_cfg'):
+            if part.get(key) != parts[0].get(key):
+                raise ConfigError(
+                    f'Expected the same `{key}` in all data sets of `train_dataloader.dataset`, '
+                    f'but got {parts[0].get(key)} and {part.get(key)}'
+                )
+    if not parts:
+        raise ConfigError('Expected data sets in `train_dataloader.dataset`, but got none')
+    return parts
+
+
+def _unwrapped(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The data sets inside wrappers."""
+    name = str(node.get('type')).rsplit('.', 1)[-1]
+    if name == 'RepeatDataset':
+        yield from _unwrapped(node['dataset'])
+    elif name == 'ConcatDataset':
+        for part in node['datasets']:
+            yield from _unwrapped(part)
+    elif 'dataset' in node or 'datasets' in node:
         raise ConfigError(
-            f'Expected `train_dataloader.dataset` to be one data set, but got the wrapper '
-            f'`{node["type"]}`; give the data set inside it'
+            f'Expected `train_dataloader.dataset` to be a data set, repeated or joined by '
+            f'{" or ".join(UNWRAPPED)}, but got the wrapper `{name}`; give the data set inside it'
         )
-    return node
+    else:
+        yield node
+
+
+def repeats(cfg: Any) -> int:
+    """How often one epoch of the config shows its data set."""
+    node, times = cfg['train_dataloader']['dataset'], 1
+    while str(node.get('type')).rsplit('.', 1)[-1] == 'RepeatDataset':
+        times *= int(node['times'])
+        node = node['dataset']
+    return times
 
 
 def local_norms(model: Any) -> None:

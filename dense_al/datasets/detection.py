@@ -25,6 +25,7 @@ class PoolDetDataset(BaseDataset):
         tags: Which classes are in an image, where that is known; metainfo then holds `tags`.
         metainfo: Class names and palette.
         pipeline: Transforms; mmdet's annotation loading reads no file but these records.
+        least_side: Objects of a smaller width or height, in pixels, are ignored in training.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class PoolDetDataset(BaseDataset):
         tags: TagStore | None,
         metainfo: dict[str, Any],
         pipeline: Sequence[Any],
+        least_side: float = 0,
     ) -> None:
         self._records, self._samples = records, list(samples)
         self._answers, self._tags = answers, tags
+        self._least_side = least_side
         super().__init__(metainfo=metainfo, pipeline=list(pipeline), serialize_data=False)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -53,9 +56,10 @@ class PoolDetDataset(BaseDataset):
         instances = []
         if self._answers is not None:
             objects = self._answers.boxes(sample)
+            small = (objects.boxes[:, 2:] - objects.boxes[:, :2]).min(axis=1) < self._least_side
             instances = [
-                {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': 0}
-                for box, label in zip(objects.boxes, objects.labels)
+                {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': int(ignored)}
+                for box, label, ignored in zip(objects.boxes, objects.labels, small)
             ]
         level = 'full' if self._is_full(sample) else 'weak'
         return {**record, 'sample': sample, 'level': level, 'instances': instances}

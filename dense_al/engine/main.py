@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config, DictAction
 
-from dense_al import ops
 from dense_al.acquisition import Acquisition
 from dense_al.adapters import build_task
 from dense_al.adapters.task import Rounds, Task
@@ -92,7 +91,6 @@ def build(args: argparse.Namespace) -> Learner:
     cfg = load_config(args.config, args.cfg_options)
     if args.sandbox:
         cfg = apply_sandbox(cfg, CONFIGS)
-    ops.install()
     cfg['launcher'] = args.launcher
     work_dir = Path(args.work_dir)
     store = RunStore(work_dir)

@@ -1,1 +1,1 @@
-"""What mmdet lacks: a weakly supervised RoI head, and mask losses at points."""
+"""What mmdet lacks. Import the files themselves; they load mmdet."""

@@ -14,7 +14,8 @@ from dense_al.ops.roi_align import roi_align_backward, roi_align_forward
 NAME = 'mmcv._ext'
 BUILD_COMMAND = (
     'pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation '
-    '--no-binary onedl-mmcv onedl-mmcv  (after torch; takes 10 to 20 minutes)'
+    '--no-binary onedl-mmcv onedl-mmcv  (after torch, ninja and setuptools >= 77; takes 10 to 20 '
+    'minutes), or: make ops'
 )
 OPERATORS: tuple[Callable[..., Any], ...] = (
     nms,
@@ -24,6 +25,19 @@ OPERATORS: tuple[Callable[..., Any], ...] = (
     sigmoid_focal_loss_forward,
     sigmoid_focal_loss_backward,
 )
+_ROI = frozenset({'nms', 'roi_align_forward', 'roi_align_backward'})
+_FOCAL = frozenset({'nms', 'sigmoid_focal_loss_forward', 'sigmoid_focal_loss_backward'})
+# What training and inference of mmdet's stock configs call; the focal loss on a GPU only, as mmdet
+# takes its own on a CPU. `softnms` is called where `test_cfg` asks for it. Points of masks
+# (`point_sample`) are pure torch, and none of these deforms a convolution.
+FAMILIES: dict[str, frozenset[str]] = {
+    'RetinaNet': _FOCAL,
+    'FasterRCNN': _ROI,
+    'MaskRCNN': _ROI,
+    'YOLOV3': frozenset({'nms'}),
+    'FCOS': _FOCAL,
+    'CondInst': _FOCAL,
+}
 
 
 class StandIn(ModuleType):

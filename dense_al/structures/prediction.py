@@ -43,11 +43,11 @@ class DetectionOptions:
         nms_iou: Boxes of one class that overlap more are suppressed, in (0, 1].
         nms_pre: Best candidates before the suppression.
         max_boxes: Best boxes after it.
-        per_class: A box counts once for each class that it scores enough for, as in the detector's
-            own results; else once, for its most probable class.
         passes: Stochastic passes of the head, with dropout in front of its last layers.
         dropout: Probability of that dropout.
         seed: Of the dropout; each sample and pass has a stream of its own.
+        pair_thr: A candidate counts once for each class more probable than this, as in the
+            detector's own results; None: once, for its most probable class.
         remembered: Sample -> (Q, 4) float32 boxes of earlier rounds whose features are wanted.
     """
 
@@ -55,10 +55,10 @@ class DetectionOptions:
     nms_iou: float = 0.5
     nms_pre: int = 1000
     max_boxes: int = 20
-    per_class: bool = False
     passes: int = 0
     dropout: float = 0.5
     seed: int = 0
+    pair_thr: float | None = None
     remembered: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 

@@ -54,13 +54,28 @@ def test_what_cannot_learn_from_parts_is_refused_by_name(name):
     mmseg_config.check_model(model, partial=False)
 
 
-def test_wrappers_that_repeat_come_off_and_others_are_refused():
-    inner = dict(type='BaseSegDataset', data_root='here')
-    cfg = dict(train_dataloader=dict(dataset=dict(type='RepeatDataset', times=9, dataset=inner)))
-    assert surgery.pool_dataset(cfg) == inner
-    cfg = dict(train_dataloader=dict(dataset=dict(type='MultiImageMixDataset', dataset=inner)))
+def pool(**dataset):
+    return dict(train_dataloader=dict(dataset=dataset))
+
+
+def test_wrappers_that_repeat_or_join_come_off_and_others_are_refused():
+    one, two = (dict(type='BaseSegDataset', data_root=root, pipeline=[]) for root in 'ab')
+    cfg = pool(type='RepeatDataset', times=9, dataset=one)
+    assert surgery.pool_datasets(cfg) == [one] and surgery.repeats(cfg) == 9
+    joined = dict(type='mmengine.ConcatDataset', datasets=[two, one])
+    cfg = pool(type='RepeatDataset', times=3, dataset=joined)
+    assert surgery.pool_datasets(cfg) == [two, one] and surgery.repeats(cfg) == 3
+    assert surgery.repeats(pool(**one)) == 1
     with pytest.raises(ConfigError, match='the wrapper `MultiImageMixDataset`'):
-        surgery.pool_dataset(cfg)
+        surgery.pool_datasets(pool(type='MultiImageMixDataset', dataset=one))
+    with pytest.raises(ConfigError, match='the wrapper `ClassBalancedDataset`'):
+        cut = dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=one)
+        surgery.pool_datasets(pool(type='ConcatDataset', datasets=[two, cut]))
+    other = {**two, 'pipeline': [dict(type='LoadImageFromFile')]}
+    with pytest.raises(ConfigError, match='the same `pipeline`'):
+        surgery.pool_datasets(pool(type='ConcatDataset', datasets=[one, other]))
+    with pytest.raises(ConfigError, match='data sets in .* got none'):
+        surgery.pool_datasets(pool(type='ConcatDataset', datasets=[]))
 
 
 def test_losses_average_over_labelled_pixels():

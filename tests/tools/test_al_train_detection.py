@@ -19,18 +19,26 @@ sys.path.insert(0, str(ROOT / 'tools'))
 SMALL = """
 _base_ = ['{base}']
 sandbox = dict(root='{root}', spec=dict(n_train=12, n_val=4, side=64),
-               pretrain=dict(checkpoint='{root}.pth', scenes=20, iterations=3))
+               pretrain=dict(checkpoint='{checkpoint}', scenes=20, iterations=3))
 train_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
 val_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file='{root}/annotations/instances_val.json')
-model = dict(
-    backbone=dict(base_channels=4, stem_channels=4, init_cfg=dict(checkpoint='{root}.pth')),
-    neck=dict(in_channels=[8, 16, 32], out_channels=8),
-    bbox_head=dict(in_channels=8, feat_channels=8))
+backbone = dict(base_channels=4, stem_channels=4, init_cfg=dict(checkpoint='{checkpoint}'))
+model = dict(backbone=backbone, {model})
 budget = dict(per_round=3)
 rounds = dict(count=3, iterations=3, initial=dict(budget=dict(per_round=3)))
 """
+NECK = 'neck=dict(in_channels=[8, 16, 32], out_channels=8), '
+MODELS = {
+    '': NECK + 'bbox_head=dict(in_channels=8, feat_channels=8)',
+    'frcnn_': NECK
+    + """rpn_head=dict(in_channels=8, feat_channels=8), roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=8), bbox_head=dict(in_channels=8, fc_out_channels=16))
+    """,
+    'yolo_': """neck=dict(in_channels=[16, 8], out_channels=[8, 4]),
+        bbox_head=dict(in_channels=[8, 4], out_channels=[8, 4])""",
+}
 
 
 @pytest.fixture(scope='module')
@@ -40,10 +48,15 @@ def glyphs(tmp_path_factory):
 
 @pytest.fixture
 def config(tmp_path, glyphs):
-    def write(method, root=glyphs, more=''):
+    def write(method, root=glyphs, more='', detector=''):
         path = tmp_path / f'{method}.py'
-        base = CONFIGS / f'sandbox/glyphs_{method}.py'
-        path.write_text(SMALL.format(base=base, root=root) + more)
+        content = SMALL.format(
+            base=CONFIGS / f'sandbox/glyphs_{detector}{method}.py',
+            root=root,
+            checkpoint=f'{root}{detector}.pth',
+            model=MODELS[detector],
+        )
+        path.write_text(content + more)
         return str(path)
 
     return write
@@ -133,6 +146,28 @@ def test_every_acquisition_runs(config, tmp_path, method):
     assert len(RunStore(tmp_path / 'run').query(0)) == 3
 
 
+@pytest.mark.parametrize('detector', ['frcnn_', 'yolo_'])
+def test_every_detector_runs(config, tmp_path, detector):
+    options = ['--cfg-options', 'rounds.count=2', 'rounds.iterations=2']
+    path = config('entropy', more='acquisition = dict(score_thr=0.0)\n', detector=detector)
+    assert run(path, tmp_path / 'run', *options) == 0
+    store = RunStore(tmp_path / 'run')
+    query = store.query(0)
+    assert len(query) == 3 and (query.score > 0).any()
+    assert 'coco/bbox_mAP_50' in store.read(1, 'train')['metrics']
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('sandbox/*.py')), ids=lambda p: p.stem)
+def test_sandbox_configs_load(path):
+    from dense_al.config import load_config
+    from dense_al.registry import ACQUISITIONS
+
+    cfg = load_config(path)
+    ACQUISITIONS.build(cfg.acquisition, 'acquisition')
+    if cfg.sandbox.get('pretrain'):
+        assert cfg.model.backbone.init_cfg.checkpoint == cfg.sandbox.pretrain.checkpoint
+
+
 @pytest.mark.parametrize(
     ('option', 'message'),
     [
@@ -200,3 +235,28 @@ def test_the_sandbox_of_a_stock_config(tmp_path):
     assert small.rounds == dict(
         count=5, iterations=600, metric='coco/bbox_mAP_50', initial=dict(budget=small.budget)
     )
+
+
+PUBLISHED = sorted(CONFIGS.glob('sandbox/published_*.py'))
+MILLIONS = {'retinanet': 20.1, 'frcnn': 28.3, 'yolov3': 10.3}  # parameters, from the paper
+
+
+@pytest.mark.parametrize('path', PUBLISHED, ids=lambda p: p.stem)
+def test_published_sizes_build_and_pass_the_dry_run(path, tmp_path, capsys, monkeypatch):
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    from dense_al.config import load_config
+
+    monkeypatch.chdir(tmp_path)
+    options = ['sandbox.spec.n_train=12', 'sandbox.spec.n_val=1', 'budget.per_round=1']
+    options += ['rounds.initial.budget.per_round=3']
+    assert run(str(path), tmp_path / 'run', '--dry-run', '--cfg-options', *options) == 0
+    assert 'rounds    8' in capsys.readouterr().out
+    cfg = load_config(path)
+    init_default_scope('mmdet')
+    parameters = sum(p.numel() for p in MODELS.build(cfg.model).parameters())
+    name = path.stem.split('_')[1]
+    assert parameters / 1e6 == pytest.approx(MILLIONS[name], rel=0.02)
+    assert cfg.sandbox.spec.side == 320 and cfg.train_dataloader.batch_size == 4
+    assert cfg.rounds.iterations == cfg.train_cfg.max_iters

@@ -1,57 +1,11 @@
 # The generated glyph world with a RetinaNet small enough for two CPU cores.
-_base_ = ['./runtime.py']
-sandbox = dict(
-    world='glyphs', root='data/glyphs', spec=dict(seed=0, n_train=600, n_val=150),
-    pretrain=dict(checkpoint='data/glyphs_backbone.pth'), metric='coco/bbox_mAP_50',
-    budget=dict(per_round=8, unit='percent'))
-default_scope = 'mmdet'
-classes = tuple('0123456789')
-data = dict(type='CocoDataset', data_root='data/glyphs', metainfo=dict(classes=classes))
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(96, 96), keep_ratio=True),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(96, 96), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
-train_dataloader = dict(
-    batch_size=8, num_workers=0, persistent_workers=False,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        **data, ann_file='annotations/instances_train.json', pipeline=train_pipeline,
-        data_prefix=dict(img='images/train/'), filter_cfg=dict(filter_empty_gt=False)))
-val_dataloader = dict(
-    batch_size=16, num_workers=0, persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **data, ann_file='annotations/instances_val.json', pipeline=test_pipeline, test_mode=True,
-        data_prefix=dict(img='images/val/')))
-test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='CocoMetric', ann_file='data/glyphs/annotations/instances_val.json', metric='bbox')
-test_evaluator = val_evaluator
-norm_cfg = dict(type='BN', requires_grad=True)
+_base_ = ['./glyphs_world.py']
 model = dict(
     type='RetinaNet',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True, pad_size_divisor=32),
-    backbone=dict(
-        type='ResNet', depth=18, base_channels=16, stem_channels=16, num_stages=4,
-        out_indices=(1, 2, 3), frozen_stages=-1, norm_cfg=norm_cfg, norm_eval=False,
-        style='pytorch',
-        init_cfg=dict(
-            type='Pretrained', checkpoint='data/glyphs_backbone.pth', prefix='backbone.')),
-    neck=dict(type='FPN', in_channels=[32, 64, 128], out_channels=48, num_outs=3, norm_cfg=norm_cfg),
+    neck=dict(type='FPN', in_channels=[32, 64, 128], out_channels=48, num_outs=3, norm_cfg={{_base_.norm_cfg}}),
     bbox_head=dict(
         type='RetinaHead', num_classes=10, in_channels=48, feat_channels=48, stacked_convs=2,
-        norm_cfg=norm_cfg,
+        norm_cfg={{_base_.norm_cfg}},
         anchor_generator=dict(
             type='AnchorGenerator', scales=[2.0, 2.8], ratios=[0.7, 1.4], strides=[8, 16, 32]),
         bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
@@ -65,12 +19,3 @@ model = dict(
     test_cfg=dict(
         nms_pre=1000, min_bbox_size=0, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5),
         max_per_img=50))
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-4),
-    clip_grad=dict(max_norm=10))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
-    dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=600, by_epoch=False),
-]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=600)
-visualizer = dict(type='DetLocalVisualizer', vis_backends={{_base_.vis_backends}}, name='visualizer')

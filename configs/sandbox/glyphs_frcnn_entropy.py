@@ -1,0 +1,3 @@
+_base_ = [
+    '../_base_/sandbox/glyphs_frcnn.py', '../_base_/acquisition/boxes_entropy.py',
+    '../_base_/oracle/ground_truth.py', '../_base_/schedule/glyph_rounds.py']
