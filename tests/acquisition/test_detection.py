@@ -215,7 +215,7 @@ def test_released_mutual_information():
     assert D.released_mutual_information(passes) == pytest.approx([wanted], abs=1e-5)
     assert D.mutual_information(D.renormalised(passes)) == pytest.approx([0], abs=1e-12)
     boxes = np.zeros((2, 1, 4))
-    seen = DetPrediction(0, boxes[0], passes[0], None, None, passes=passes, box_passes=boxes)
+    seen = DetPrediction(0, boxes[0], passes[0], None, None, None, passes=passes, box_passes=boxes)
     acquisition = BoxUncertainty(score='MutualInformation', released=True)
     assert acquisition._values(seen) == pytest.approx(np.array([[wanted]]), abs=1e-5)
 
@@ -232,7 +232,7 @@ def test_released_dropout_puts_means_where_deviations_belong():
     plain = D.largest_deviation(D.deviations(passes, boxes))
     assert plain == pytest.approx([0, 1])  # 0 of the sides, which never move
     acquisition = BoxUncertainty(score='MCDropout', released=True)
-    seen = DetPrediction(0, boxes[0], passes[0], None, None, passes=passes, box_passes=boxes)
+    seen = DetPrediction(0, boxes[0], passes[0], None, None, None, passes=passes, box_passes=boxes)
     kept = acquisition._values(seen)
     np.testing.assert_allclose(acquisition._standardised(kept), found)
 
