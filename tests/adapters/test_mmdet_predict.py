@@ -1,5 +1,7 @@
 """Boxes with class vectors equal mmdet's own detections, head family by head family."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -163,3 +165,43 @@ def test_other_heads_are_refused_by_name():
     model.bbox_head.__class__ = type('GFLHead', (type(model.bbox_head),), {})
     with pytest.raises(ConfigError, match='`GFLHead` of `RetinaNet`'):
         reader_of(model)
+
+
+@pytest.mark.parametrize('make', [retina, faster, yolo])
+@torch.no_grad()
+def test_features_of_boxes_and_of_remembered_boxes(make):
+    model = build(make())
+    options = DetectionOptions(score_thr=0.0, nms_iou=0.9, max_boxes=4)
+    first = list(detections(model, batch(), options, frozenset({'box_features'})))
+    assert all(len(p.box_features) == len(p.boxes) >= 2 for p in first)
+    assert first[0].remembered is None and np.ptp(first[0].box_features, axis=0).max() > 1e-4
+    # Asked for again by their place in the original image, boxes have the features they had.
+    again = replace(options, remembered={1: first[1].boxes[[-1, 0]]})
+    found = list(detections(model, batch(), again, frozenset({'box_features'})))
+    assert found[0].remembered is None
+    np.testing.assert_allclose(found[1].remembered, first[1].box_features[[-1, 0]], atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_box_may_count_once_for_each_class():
+    model = build(faster())
+    once = DetectionOptions(score_thr=0.0, nms_iou=1.0, nms_pre=10000, max_boxes=10000)
+    often = replace(once, score_thr=0.05, pair_thr=0.05)
+    (single, _), (several, _) = (list(detections(model, batch(), o)) for o in (once, often))
+    assert len(several.boxes) > len(single.boxes)
+    np.testing.assert_allclose(
+        several.scores, several.probs[np.arange(len(several.labels)), several.labels], atol=1e-6
+    )
+    # Each class has a box of its own, as in mmdet's results.
+    wanted = model.test_step(batch())[0].pred_instances
+    for box, label in list(zip(several.boxes, several.labels))[:20]:
+        near = np.abs(wanted.bboxes.numpy() - box).max(1) < 0.01
+        assert (wanted.labels.numpy()[near] == label).any()
+
+
+@torch.no_grad()
+def test_a_loss_on_tags_needs_a_model_that_learns_from_them():
+    with pytest.raises(ValueError, match='tags of every image'):
+        next(
+            iter(detections(build(retina()), batch(), DetectionOptions(), frozenset({'weak_loss'})))
+        )

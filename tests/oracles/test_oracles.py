@@ -8,7 +8,15 @@ from PIL import Image
 
 from dense_al.oracles import Asking, Files, GroundTruth, WaitingForAnswers
 from dense_al.oracles.ground_truth import mistaken
-from dense_al.structures import Boxes, ElementRows, Manifest, Query, decode_boxes, decode_labels
+from dense_al.structures import (
+    Boxes,
+    ElementRows,
+    Manifest,
+    Query,
+    decode_boxes,
+    decode_labels,
+    decode_tags,
+)
 from dense_al.testing.stub import GridUnits
 
 CLASSES = ['earth', 'water', 'air', 'fire']
@@ -189,3 +197,53 @@ def test_simulated_mistakes_of_boxes(asking):
     wrong = decode_boxes(answer.payload).labels != 2
     assert 0.17 < wrong.mean() < 0.33
     assert answer.seconds == 1 + 7 * 400
+
+
+def tags_asking(asking):
+    from dataclasses import replace
+
+    rows = ElementRows.of_sample(1, np.zeros(1), np.array([64]))
+    return replace(asking, query=Query.of_rows('tags', rows), form='boxes')
+
+
+def test_people_name_classes(asking):
+    asking = tags_asking(asking)
+    with pytest.raises(WaitingForAnswers, match='0 of 1'):
+        Files().answer(asking)
+    asked = json.loads((asking.folder / 'ask/query.json').read_text())
+    assert asked['form'] == 'tags' and asked['samples'][0]['label'] == 'labels/town__b.json'
+    give_json(asking, {'tags': ['fire', 'water', 'fire']})
+    (answer,) = Files().answer(asking)
+    assert decode_tags(answer.payload).labels.tolist() == [1, 3]
+    assert (answer.kind, answer.elements, answer.seconds) == ('tags', 0, 2)
+    give_json(asking, None)
+    assert Files().answer(asking)[0].status == 'declined'
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({'tags': ['fier']}, 'Did you mean `fire`'),
+        ({'tags': 'fire'}, 'a list of `tags`'),
+        ({'tag': []}, 'to be JSON with `tags`'),
+    ],
+)
+def test_wrong_tags_of_people_are_named(asking, content, message):
+    asking = tags_asking(asking)
+    give_json(asking, content)
+    with pytest.raises(ValueError, match=message) as error:
+        Files().answer(asking)
+    assert 'town__b.json' in str(error.value)
+
+
+def test_simulated_tags_and_their_mistakes(asking):
+    from dataclasses import replace
+
+    truth = Boxes([[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 3, 3]], [2, 0, 2])
+    asking = replace(tags_asking(asking), read_label=lambda sample: truth)
+    (answer,) = GroundTruth().answer(asking)
+    assert decode_tags(answer.payload).labels.tolist() == [0, 2] and answer.clicks == 2
+    (answer,) = GroundTruth(noise=1.0).answer(asking)
+    assert (
+        2 not in decode_tags(answer.payload).labels or 0 not in decode_tags(answer.payload).labels
+    )

@@ -200,3 +200,18 @@ def test_errors():
         kmeans_pp(x + [[0, np.nan]], np.zeros(4, bool), 1, rng=rng)
     with pytest.raises(ValueError, match=r'at most 4 \(the rows not labelled\), but got 5'):
         kmeans_pp(x, np.zeros(4, bool), 5, rng=rng)
+
+
+def test_a_group_may_be_chosen_for_its_gain_per_cost():
+    # Seen from the seed at 0, the one in the middle gains most, a cheap one most per cost.
+    features, groups = [[0.0], [10.0], [8.0], [11.0]], [0, 1, 2, 3]
+    given = dict(seed_groups=[0], n_trials=40)
+    dear = [1.0, 100.0, 1.0, 100.0]
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        assert grouped_kmeans_pp(features, groups, 2, costs=dear, rng=rng, **given)[1] == 2
+        rng = np.random.default_rng(seed)
+        assert grouped_kmeans_pp(features, groups, 2, rng=rng, **given)[1] == 1
+    for costs in ([1.0, 1.0], [1.0, 0.0, 1.0, 1.0]):
+        with pytest.raises(ValueError, match='4 finite `costs` above 0'):
+            grouped_kmeans_pp(features, groups, 2, costs=costs, rng=np.random.default_rng(0))
