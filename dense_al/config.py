@@ -14,7 +14,11 @@ from dense_al import ops
 from dense_al.registry import ConfigError, nearest
 
 DICTS = ('acquisition', 'oracle', 'budget', 'rounds')
-SANDBOXES = {'mmseg': '_base_/sandbox/streets.py', 'mmdet': '_base_/sandbox/glyphs.py'}
+SANDBOXES = {
+    'mmseg': '_base_/sandbox/streets.py',
+    'mmdet': '_base_/sandbox/glyphs.py',
+    'weak': '_base_/sandbox/glyph_parts.py',  # a detector that learns from tags
+}
 
 
 def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
@@ -74,18 +78,25 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     if scope not in SANDBOXES:
         raise ConfigError(f'Expected `default_scope` with a sandbox, but got {scope!r}. '
                           f'{nearest(scope, SANDBOXES)}')  # fmt: skip
-    small = Config.fromfile(str(configs / SANDBOXES[scope]))
+    head = (cfg.get('model') or {}).get('roi_head') or {}
+    weak = head.get('type') == 'WeakRoIHead'
+    small = Config.fromfile(str(configs / SANDBOXES['weak' if weak else scope]))
     for key in DICTS:
         small[key] = cfg[key]
     own = small['sandbox']
     dropped = ('iterations', 'epochs', 'metric', 'initial', 'later')
     rounds = {k: v for k, v in cfg['rounds'].items() if k not in dropped}
-    rounds.update(iterations=int(small['train_cfg']['max_iters']), metric=own['metric'])
+    length = int(small['train_cfg']['max_iters'])
+    # Fine-tuning of a model that has seen all tags is shorter.
+    lengths = [length, *[3 * length // 10] * (rounds['count'] - 1)] if weak else length
+    rounds.update(iterations=lengths, metric=own['metric'])
     if cfg['budget'].get('unit', 'units') != 'percent':
         small['budget'] = own['budget']
     initial = dict(cfg['rounds'].get('initial') or {})
     kept = {'acquisition': initial['acquisition']} if 'acquisition' in initial else {}
-    small['rounds'] = {**rounds, 'initial': {**kept, 'budget': own['budget']}}
+    tags = kept.get('acquisition', {}).get('type') == 'ImageTags'
+    first = initial.get('budget') if tags else own['budget']
+    small['rounds'] = {**rounds, 'initial': {**kept, 'budget': first}}
     return small
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip('mmdet')
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,7 +16,7 @@ from layouts import write_coco, write_voc  # noqa: E402
 
 from dense_al.engine import INITIAL, RunStore  # noqa: E402
 from dense_al.engine.main import main  # noqa: E402
-from dense_al.structures import decode_boxes, decode_tags  # noqa: E402
+from dense_al.structures import Manifest, decode_boxes, decode_tags  # noqa: E402
 
 SMALL = """
 _base_ = ['{base}']
@@ -122,3 +123,62 @@ def test_the_baselines_run(tmp_path, data, method):
     path = config(tmp_path, method, data)
     assert main([path, '--work-dir', str(tmp_path / 'run')]) == 0
     assert len(RunStore(tmp_path / 'run').answers(0)) == 1
+
+
+@pytest.mark.parametrize('method', ['bib', 'b_random'])
+def test_the_sandbox_of_weak_supervision_keeps_method_and_tags(method):
+    from dense_al.config import apply_sandbox, load_config
+
+    small = apply_sandbox(load_config(CONFIGS / f'coco14_{method}.py'), ROOT / 'configs')
+    assert small.sandbox.root == 'data/glyph_parts' and small.model.roi_head.type == 'WeakRoIHead'
+    assert small.rounds.iterations == [1000, 300, 300, 300, 300, 300]
+    assert small.rounds.initial.acquisition.type == 'ImageTags'
+    assert small.rounds.initial.budget == dict(per_round=100, unit='percent')
+    assert small.budget == dict(per_round=12, unit='units') and small.rounds.start == 'initial'
+
+
+def test_tags_need_a_model_that_learns_from_them(tmp_path, caplog):
+    base = ROOT / 'configs/sandbox/glyphs_random.py'
+    path = tmp_path / 'wrong.py'
+    path.write_text(
+        f"_base_ = ['{base}']\n"
+        f"sandbox = dict(root='{tmp_path}/w', spec=dict(n_train=2, n_val=1, side=64),"
+        f" pretrain=dict(checkpoint='{tmp_path}/w.pth', scenes=10, iterations=1))\n"
+        f"train_dataloader = dict(dataset=dict(data_root='{tmp_path}/w'))\n"
+        f"model = dict(backbone=dict(init_cfg=dict(checkpoint='{tmp_path}/w.pth')))\n"
+        "rounds = dict(initial=dict(acquisition=dict(type='ImageTags')))\n"
+    )
+    assert main([str(path), '--work-dir', str(tmp_path / 'run'), '--dry-run']) == 2
+    assert 'a model that learns from tags' in caplog.text and 'WeakRoIHead' in caplog.text
+
+
+def test_boxes_that_were_not_asked_change_nothing(tmp_path):
+    from xml.etree import ElementTree
+
+    data = 'voc', proposals(tmp_path, 'voc')
+    path = config(tmp_path, 'bib', data)
+    assert main([path, '--work-dir', str(tmp_path / 'a')]) == 0
+    first = RunStore(tmp_path / 'a')
+    manifest = Manifest.load(tmp_path / 'a/manifest.parquet')
+    asked = {manifest.names[a.sample] for a in first.answers(0)}
+    changed = 0
+    for name in manifest.names:
+        if name in asked:
+            continue
+        file = data[1][0] / 'VOC2007/Annotations' / Path(name).with_suffix('.xml').name
+        tree = ElementTree.parse(file)
+        for box in tree.iter('bndbox'):  # the tags, which were asked, stay
+            for side, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), (3, 4, 21, 17)):
+                box.find(side).text = str(value)
+            changed += 1
+        tree.write(file)
+    assert changed > 3
+    assert main([path, '--work-dir', str(tmp_path / 'b')]) == 0
+    second = RunStore(tmp_path / 'b')
+    for r in (0, 1):
+        a, b = (
+            torch.load(s.checkpoint(r), weights_only=True)['state_dict'] for s in (first, second)
+        )
+        assert all(torch.equal(a[k], b[k]) for k in a)
+        assert first.answers(r) == second.answers(r)
+    assert first.answers(INITIAL) == second.answers(INITIAL)
