@@ -36,7 +36,7 @@ lint: setup
 	$(BIN)/mypy
 
 # The compiled operators of mmcv, from source: 12 minutes of one core. `make test` then also compares
-# them with those in plain torch. FORCE_CUDA=1 builds those of GPUs where the compiler sees none.
+# them with those in plain torch. FORCE_CUDA=1 builds those of GPUs on a machine without one.
 ops: setup
 	$(BIN)/python -m pip install -q ninja
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --force-reinstall --no-deps --no-cache-dir \
