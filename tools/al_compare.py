@@ -19,7 +19,13 @@ from dense_al.analysis import (
     write_report,
     write_table,
 )
-from dense_al.analysis.compare import Grid, curves_by_method, default_jobs, format_table
+from dense_al.analysis.compare import (
+    Grid,
+    curves_by_method,
+    default_jobs,
+    format_gaps,
+    format_table,
+)
 from dense_al.analysis.curves import AXES
 from dense_al.analysis.plot import learning_curves, to_png
 from dense_al.engine.predictions import predictions_of
@@ -41,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         print(format_table(rows))
         if full is not None:
             print(f'all labels: {full:.2f}')
+            print(format_gaps(groups, full))
         print(rank_tests_note(len(args.seeds)))
         write_table(rows, args.work_dir / 'table.csv')
         to_png(learning_curves(groups, full), args.work_dir / 'curves.png')

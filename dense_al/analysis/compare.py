@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from dense_al.analysis.curves import Curve, load_curve
-from dense_al.analysis.statistics import SummaryRow
+from dense_al.analysis.statistics import SummaryRow, gap_closed
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'al_train.py'
 
@@ -121,6 +121,16 @@ def format_table(rows: Sequence[SummaryRow]) -> str:
                 f'; {row.reach_target:.2f} after {row.reach_mean:,.0f} {row.axis} '
                 f'({row.reached} of {row.seeds} seeds)'
             )
+    return '\n'.join(lines)
+
+
+def format_gaps(groups: Mapping[str, Sequence[Curve]], full_supervision: float) -> str:
+    """The share of the gap to all labels that each round has closed, one line per method."""
+    width = max(len(method) for method in groups)
+    lines = ['gap to all labels closed, per round']
+    for method, curves in groups.items():
+        shares = '  '.join(f'{100 * g:5.1f} %' for g in gap_closed(curves, full_supervision))
+        lines.append(f'{method:{width}}  {shares}')
     return '\n'.join(lines)
 
 

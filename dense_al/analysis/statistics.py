@@ -294,6 +294,26 @@ def _summary_row(
     )
 
 
+def gap_closed(curves: Sequence[Curve], full_supervision: float) -> np.ndarray:
+    """(R,) float64: share of the way from round 0 to all labels that each round has gone.
+
+    Args:
+        curves: Of one method, one per seed; rounds that not all of them have are left out.
+        full_supervision: Metric of a model trained on all labels.
+
+    Returns:
+        Mean over the seeds, each from its own round 0; NaN where round 0 is there already.
+
+    >>> one = Curve(np.array([0.0, 1.0]), np.array([0.25, 0.5]), 'mAP')
+    >>> gap_closed([one], 0.75).tolist()
+    [0.0, 0.5]
+    """
+    rounds = min(len(c.y) for c in curves)
+    y = np.array([c.y[:rounds] for c in curves], np.float64)
+    gap = full_supervision - y[:, :1]
+    return ((y - y[:, :1]) / np.where(gap > 0, gap, np.nan)).mean(axis=0)
+
+
 def write_table(rows: Sequence[SummaryRow], path: Path | str) -> None:
     """Writes the summary as CSV; numbers keep all digits."""
     with open(path, 'w', newline='', encoding='utf-8') as file:

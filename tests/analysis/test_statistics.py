@@ -9,6 +9,7 @@ from dense_al.analysis.curves import Curve
 from dense_al.analysis.statistics import (
     area_under_curve,
     common_range,
+    gap_closed,
     labels_to_reach,
     paired_t_interval,
     rank_correlation,
@@ -168,3 +169,16 @@ def test_table_round_trip(tmp_path):
     (tmp_path / 'other.csv').write_text('a,b\n1,2\n')
     with pytest.raises(ValueError, match='Expected columns'):
         read_table(tmp_path / 'other.csv')
+
+
+def test_gap_closed_goes_from_each_seeds_own_floor():
+    found = gap_closed([curve([0, 1, 2], [0.2, 0.3, 0.4]), curve([0, 1], [0.1, 0.4], 1)], 0.6)
+    assert found == pytest.approx([0, (0.25 + 0.6) / 2])
+    assert np.isnan(gap_closed([curve([0, 1], [0.7, 0.8])], 0.6)).all()
+
+
+def test_gaps_are_one_line_per_method():
+    from dense_al.analysis.compare import format_gaps
+
+    text = format_gaps({'a': [curve([0, 1], [0.2, 0.3])], 'longer': [curve([0], [0.2])]}, 0.6)
+    assert text.splitlines()[1:] == ['a         0.0 %   25.0 %', 'longer    0.0 %']
