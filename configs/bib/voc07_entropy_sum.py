@@ -1,4 +1,2 @@
-_base_ = ['./voc07_bib.py']
-acquisition = dict(
-    _delete_=True, type='BoxUncertainty', score='Entropy', aggregate='sum', background=True, score_thr=0.001,
-    nms_iou=0.3, nms_pre=100000, max_boxes=100, per_class=True)
+_base_ = ['./voc07_entropy_max.py']
+acquisition = dict(aggregate='sum')

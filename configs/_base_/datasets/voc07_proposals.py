@@ -1,47 +1,12 @@
-# VOC 2007 with proposals, for weakly supervised detection. The files of proposals come from the
-# published ones: tools/make_proposals.py ... --from, or are made by it.
-default_scope = 'mmdet'
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadProposals', num_max_proposals=2000),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='ProposalBroadcaster',
-        transforms=[
-            dict(
-                type='RandomChoiceResize', keep_ratio=True,
-                scales=[(2000, s) for s in (480, 576, 688, 864, 1000, 1200)]),
-            dict(type='RandomFlip', prob=0.5)]),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadProposals', num_max_proposals=2000),
-    dict(
-        type='ProposalBroadcaster',
-        transforms=[dict(type='Resize', scale=(2000, 800), keep_ratio=True)]),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
-train_dataloader = dict(
-    batch_size=8, num_workers=4, persistent_workers=True,
-    sampler=dict(type='LevelSampler', full_share=0.5),
-    dataset=dict(
-        type='VOCDataset', data_root='data/VOCdevkit/', ann_file='VOC2007/ImageSets/Main/trainval.txt',
-        data_prefix=dict(sub_data_root='VOC2007/'),
-        proposal_file='proposals/voc_2007_trainval.pkl', pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=1, num_workers=4, persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VOCDataset', data_root='data/VOCdevkit/', ann_file='VOC2007/ImageSets/Main/test.txt',
-        data_prefix=dict(sub_data_root='VOC2007/'),
-        proposal_file='proposals/voc_2007_test.pkl', pipeline=test_pipeline, test_mode=True))
+_base_ = ['./proposals.py']
+data = dict(
+    type='VOCDataset', data_root='data/VOCdevkit/', data_prefix=dict(sub_data_root='VOC2007/'))
+train_dataloader = dict(dataset=dict(
+    **data, ann_file='VOC2007/ImageSets/Main/trainval.txt',
+    proposal_file='proposals/voc_2007_trainval.pkl'))
+val_dataloader = dict(dataset=dict(
+    **data, ann_file='VOC2007/ImageSets/Main/test.txt',
+    proposal_file='proposals/voc_2007_test.pkl'))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='11points')
 test_evaluator = val_evaluator
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(logger=dict(type='LoggerHook', interval=50))
-env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(backend='nccl'))
-log_processor = dict(by_epoch=False)

@@ -1,13 +1,14 @@
 # MIST on VGG16: the weakly supervised detector of BiB (Vo et al., ECCV 2022).
-# As published but for: RoIAlign in the place of RoIPool, no adversarial drop block.
+# As published but for: RoIAlign in the place of RoIPool, no adversarial drop block, the ImageNet
+# weights of torchvision (with its normalisation) for both the convolutions and the shared layers.
 model = dict(
     type='FastRCNN',
     data_preprocessor=dict(
-        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[1, 1, 1],
+        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True, pad_size_divisor=32),
     backbone=dict(
         type='DilatedVGG', depth=16, frozen_stages=2,
-        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://vgg16_caffe')),
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')),
     roi_head=dict(
         type='WeakRoIHead', num_classes=20, in_channels=512, fc_channels=(4096, 4096), dropout=0.5,
         shared_init=dict(
