@@ -91,12 +91,15 @@ def test_small_objects_are_ignored_as_the_filter_says():
     from dense_al.structures import Boxes
 
     class Store:
+        def holds(self, sample):
+            return True
+
         def boxes(self, sample):
             return Boxes(np.array([[0, 0, 31, 50], [0, 0, 50, 31], [0, 0, 32, 32]]), [0, 1, 2])
 
     record = dict(img_path='a.jpg', img_id='a', height=60, width=80)
     for least_side, flags in ((32, [1, 1, 0]), (0, [0, 0, 0])):
-        dataset = PoolDetDataset([record], [0], Store(), {}, [], least_side=least_side)
+        dataset = PoolDetDataset([record], [0], Store(), None, {}, [], least_side=least_side)
         assert [o['ignore_flag'] for o in dataset.get_data_info(0)['instances']] == flags
 
 
