@@ -57,10 +57,11 @@ def read_config(path: str | Path) -> Config:
         raise ConfigError(f'Expected a config file, but {path} does not exist. '
                           f'{nearest(path.name, siblings)}')  # fmt: skip
     ops.install()  # modules that the config imports may load mmdet or mmseg
-    try:
-        return Config.fromfile(str(_with_resolved_bases(path)))
-    except FileNotFoundError as error:
-        raise ConfigError(f'In {path}: {error}') from error
+    with tempfile.TemporaryDirectory(prefix='dense_al_') as folder:
+        try:
+            return Config.fromfile(str(_with_resolved_bases(path, Path(folder))))
+        except FileNotFoundError as error:
+            raise ConfigError(f'In {path}: {error}') from error
 
 
 def apply_sandbox(cfg: Config, configs: Path) -> Config:
@@ -100,8 +101,8 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     return small
 
 
-def _with_resolved_bases(path: Path) -> Path:
-    """A copy of a config in which ``mmseg::`` bases are paths into the installed package.
+def _with_resolved_bases(path: Path, folder: Path) -> Path:
+    """A copy of a config, in `folder`, whose ``mmseg::`` bases are paths into the package.
 
     mmengine looks for the package under a name that the maintained forks do not have.
     """
@@ -111,7 +112,6 @@ def _with_resolved_bases(path: Path) -> Path:
         return path
     for base in bases:
         text = text.replace(base, str(_installed(base)))
-    folder = Path(tempfile.mkdtemp(prefix='dense_al_'))
     copy = folder / path.name
     # Relative bases are looked up beside the file: make them absolute.
     text = re.sub(

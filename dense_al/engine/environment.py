@@ -15,7 +15,8 @@ from mmengine.config import Config
 from dense_al.engine.store import INITIAL, RunStore, write_json
 from dense_al.registry import ConfigError
 
-# A bit-identical resume holds only while these stay.
+# A bit-identical resume holds only while these stay, and a curve is one method's.
+METHOD = ('acquisition', 'budget')
 FIXED = ('seed', 'regions', 'units_key', 'device', 'threads', 'workers', 'batch_size', 'versions')
 
 
@@ -40,6 +41,8 @@ def environment(
         'seed': args.seed,
         'rounds': cfg['rounds']['count'],
         'regions': unit,
+        'acquisition': plain(cfg['acquisition']),
+        'budget': plain(cfg['budget']),
         'cache_dir': str((work_dir.parent / 'regions').resolve()),
         'units_key': units_key,
         'classes': task.classes,
@@ -64,6 +67,11 @@ def _start_key(cfg: Config, found: dict[str, Any], initial: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def plain(node: Any) -> Any:
+    """Config dicts as plain dicts."""
+    return node.to_dict() if hasattr(node, 'to_dict') else node
+
+
 def record(store: RunStore, now: dict[str, Any], allow_other: bool) -> None:
     """Writes `environment.json`, or checks it against what was written before.
 
@@ -78,7 +86,7 @@ def record(store: RunStore, now: dict[str, Any], allow_other: bool) -> None:
     path = store.work_dir / 'environment.json'
     if path.exists() and not allow_other:
         before = json.loads(path.read_text(encoding='utf-8'))
-        for key in FIXED:
+        for key in (*FIXED, *(k for k in METHOD if k in before)):
             if before.get(key) != json.loads(json.dumps(now[key])):
                 raise ConfigError(
                     f'Expected `{key}` {before.get(key)!r} as when the run began, but got '

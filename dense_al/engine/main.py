@@ -21,7 +21,7 @@ from dense_al.adapters import build_task
 from dense_al.adapters.task import Rounds, Task
 from dense_al.config import apply_sandbox, load_config
 from dense_al.engine.distribution import on_main, processes
-from dense_al.engine.environment import environment, record, share_start
+from dense_al.engine.environment import environment, plain, record, share_start
 from dense_al.engine.initial import named_samples
 from dense_al.engine.learner import Learner
 from dense_al.engine.plan import plan
@@ -118,7 +118,7 @@ def build(args: argparse.Namespace) -> Learner:
         rounds=rounds,
         store=store,
         seed=args.seed,
-        describe=_plain_data(cfg['acquisition']),
+        describe=plain(cfg['acquisition']),
     )
     if not args.dry_run:
         on_main(lambda: _begin(args, cfg, units, learner))
@@ -136,8 +136,8 @@ def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner:
         'acquisition': _random(learner.acquisition.unit),
         **(cfg['rounds'].get('initial') or {}),
     }
-    start = [_plain_data(given), asdict(learner.initial_budget)]
-    now = environment(args, cfg, task, _plain_data(learner.acquisition.unit), units.maps.key, start)
+    start = [plain(given), asdict(learner.initial_budget)]
+    now = environment(args, cfg, task, plain(learner.acquisition.unit), units.maps.key, start)
     record(store, now, args.allow_other_environment)
     store.phase('config')
     cfg.dump(str(store.work_dir / 'config.py'))
@@ -148,11 +148,6 @@ def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner:
 def _random(unit: Any) -> dict[str, Any]:
     """The initial acquisition where none is given."""
     return {'type': 'Composed', 'unit': unit, 'score': 'Random'}
-
-
-def _plain_data(node: Any) -> Any:
-    """Config dicts as plain dicts."""
-    return node.to_dict() if hasattr(node, 'to_dict') else node
 
 
 def _initial(unit: Any, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:

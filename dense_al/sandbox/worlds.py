@@ -67,7 +67,10 @@ def _pretrain(cfg: Mapping[str, Any], spec: GlyphsSpec) -> None:
     given = dict(cfg['sandbox']['pretrain'])
     check_keys(given, ('checkpoint', 'scenes', 'iterations', 'window'), 'sandbox.pretrain')
     backbone = {k: v for k, v in cfg['model']['backbone'].items() if k != 'init_cfg'}
-    pretrained_backbone(backbone, spec, given.pop('checkpoint'), **given)
+    try:
+        pretrained_backbone(backbone, spec, given.pop('checkpoint'), **given)
+    except (KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise ConfigError(f'Could not build `model.backbone`: {error}') from error
 
 
 def _propose(cfg: Mapping[str, Any], spec: GlyphsSpec) -> None:

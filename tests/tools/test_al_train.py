@@ -361,3 +361,26 @@ def test_equal_starts_are_shared_and_others_are_not(finished, small_config, tmp_
     assert run(small_config('random'), other, *start, '--seed', '1') == 0
     assert 'are those of' not in caplog.text
     assert not (other / 'rounds/000/checkpoint.pth').samefile(whole / 'rounds/000/checkpoint.pth')
+
+
+@pytest.mark.parametrize('option', ['budget.per_round=9', 'acquisition.weight=class'])
+def test_a_run_goes_on_with_its_own_method_only(finished, small_config, option, caplog):
+    _, whole = finished
+    before = (whole / 'config.py').read_bytes()
+    assert run(small_config(), whole, '--resume', '--cfg-options', option) == MISTAKE
+    assert f'Expected `{option.split(".")[0]}`' in caplog.text
+    assert '--allow-other-environment' in caplog.text
+    assert (whole / 'config.py').read_bytes() == before
+
+
+def test_reading_a_config_leaves_nothing_behind(tmp_path, monkeypatch):
+    import tempfile
+
+    from dense_al.config import read_config
+
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'temporary'))
+    (tmp_path / 'temporary').mkdir()
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = ['mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py']\n")
+    assert read_config(path).model.type == 'EncoderDecoder'
+    assert not list((tmp_path / 'temporary').glob('dense_al_*'))
