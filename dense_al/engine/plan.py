@@ -86,7 +86,10 @@ def plan(learner: Learner, exact: bool = False) -> str:
         amount = learner.initial_budget.amount(elements)
         parts.insert(0, (learner.initial, learner.initial_budget, amount, first))
     shares = [amount / whole.amount(budget) for _, budget, amount, whole in parts]
-    _check(shares, [a.kind for a, *_ in parts], parts[0][1].unit, pool.exact)
+    # The tags of an image leave its boxes to be asked.
+    tags = sum(s for s, (a, *_) in zip(shares, parts) if a.kind == 'tags')
+    asked = sum(shares) - tags
+    _check(max(asked, tags), shares, parts[0][1].unit, pool.exact)
     seconds = sum(s * whole.seconds for s, (*_, whole) in zip(shares, parts))
     clicks = sum(s * whole.clicks for s, (*_, whole) in zip(shares, parts))
     return '\n'.join(
@@ -96,28 +99,27 @@ def plan(learner: Learner, exact: bool = False) -> str:
             f'units     {"" if pool.exact else "about "}{pool.units:,.0f} of kind '
             f'{acquisition.kind}, {acquisition.unit}',
             f'budget    {learner.budget.per_round:g} {learner.budget.unit} per round',
-            f'rounds    {rounds.count}, asking for about {100 * sum(shares):.3g} % of the pool',
+            f'rounds    {rounds.count}, asking for about {100 * asked:.3g} % of the pool'
+            + (f' and the tags of {100 * tags:.3g} %' if tags else ''),
             f'cost      about {seconds:,.0f} s ({seconds / 3600:.1f} h) and {clicks:,.0f} clicks '
-            f'of annotation{_per_object(learner)}',
+            f'of annotation{_per_object(learner, "boxes", "object")}'
+            + (_per_object(learner, 'tags', 'tag') if tags else ''),
             f'needs     {", ".join(sorted(acquisition.needs)) or "no model"}',
         ]
     )
 
 
-def _per_object(learner: Learner) -> str:
-    """What each object adds, where nobody knows yet how many there are."""
+def _per_object(learner: Learner, kind: str, name: str) -> str:
+    """What each object or tag adds, where nobody knows yet how many there are."""
     if learner.task.form != 'boxes':
         return ''
-    none, one = (learner.oracle.prices.of('boxes', np.ones(1), np.ones(1), n) for n in (0, 1))
+    none, one = (learner.oracle.prices.of(kind, np.ones(1), np.ones(1), n) for n in (0, 1))
     clicks, seconds = (float(b[0] - a[0]) for a, b in zip(none, one))
-    return f', and {seconds:g} s and {clicks:g} clicks for each object'
+    return f', and {seconds:g} s and {clicks:g} clicks for each {name}'
 
 
-def _check(shares: list[float], kinds: list[str], unit: str, exact: bool) -> None:
+def _check(asked: float, shares: list[float], unit: str, exact: bool) -> None:
     """Raises if more is asked than there is; an estimate may be wrong by a tenth."""
-    # The tags of an image leave its boxes to be asked.
-    sums = [sum(s for s, k in zip(shares, kinds) if (k == 'tags') == tags) for tags in (0, 1)]
-    asked = max(sums)
     if asked > (1 + 1e-9 if exact else 1.1):
         raise ConfigError(
             f'Expected the budgets of all rounds together to be at most the pool, but they are '

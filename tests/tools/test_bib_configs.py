@@ -113,7 +113,8 @@ def test_one_round_on_the_real_formats(tmp_path, data):
 def test_the_baselines_build(tmp_path, data, method, capsys):
     path = config(tmp_path, method, data)
     assert main([path, '--work-dir', str(tmp_path / 'run'), '--dry-run']) == 0
-    assert 'units per round' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert '% of the pool and the tags of 100 %' in out and '1 clicks for each tag' in out
 
 
 @pytest.mark.parametrize('method', ['b_random', 'entropy_max', 'loss', 'coreset_ent'])
