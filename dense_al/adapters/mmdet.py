@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
+from mmdet.evaluation.functional import mean_ap
 from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
@@ -25,6 +27,9 @@ from dense_al.structures import Boxes, DetectionOptions, DetPrediction
 COCO = tuple(f'mAP{part}' for part in ('', '_50', '_75', '_s', '_m', '_l'))
 VOC = ('pascal_voc/mAP', 'pascal_voc/AP50')
 KNOWN = ('tags', 'level')  # what a weakly supervised model must know of an image
+
+# VOC's evaluation forks processes, which hang where this one has threads.
+mean_ap.Pool = ThreadPool
 
 
 class MMDetTask(FrameworkTask):

