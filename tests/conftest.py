@@ -1,5 +1,6 @@
 """A tiny world and a tiny model, for runs that take seconds."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from dense_al import ops
 
 ops.install()  # before anything imports mmcv, as the command line does
+# A shell ignores Ctrl-C for what it starts in the background, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 SMALL = """
 _base_ = ['{base}']
