@@ -1,6 +1,8 @@
 """Exports what is labelled so far: `al_export.py WORK_DIR --format png --out FOLDER`.
 
-PNG masks for labels of pixels, COCO for boxes; with the images, linked or copied."""
+PNG masks for labels of pixels, COCO for boxes and `tags.json` for tags; with the images, linked or
+copied.
+"""
 
 import argparse
 import sys

@@ -8,10 +8,10 @@ from typing import Any
 from PIL import Image
 
 from dense_al.engine.store import RunStore
-from dense_al.pool import AnswerStore, BoxStore
+from dense_al.pool import AnswerStore, BoxStore, TagStore
 from dense_al.regions import build_regions
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, Manifest, holds_boxes
+from dense_al.structures import Answer, Manifest, holds_boxes, holds_tags
 
 FORMATS = ('png', 'coco')
 
@@ -37,7 +37,7 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
     Args:
         work_dir: The run.
         out: New or empty folder.
-        form: One of `FORMATS`: `png` for labels of pixels, `coco` for boxes.
+        form: One of `FORMATS`: `png` for labels of pixels, `coco` for boxes and tags.
         copy_images: Copy the images instead of linking them.
 
     Returns:
@@ -47,7 +47,7 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
         ConfigError: No run, labels of another form, or `out` holds files.
     """
     manifest, answers, recorded = load_answers(work_dir)
-    boxes = any(holds_boxes(a.payload) for a in answers)
+    boxes = any(holds_boxes(a.payload) or holds_tags(a.payload) for a in answers)
     if answers and boxes != (form == 'coco'):
         fitting = 'coco' if boxes else 'png'
         raise ConfigError(f'Expected the format {fitting!r} for these labels, but got {form!r}')
@@ -56,6 +56,8 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
     out.mkdir(parents=True, exist_ok=True)
     if form == 'coco':
         samples = _coco(manifest, BoxStore(answers), recorded['classes'], out)
+        tags = TagStore([a for a in answers if a.kind == 'tags'])
+        samples = sorted({*samples, *_tags(manifest, tags, recorded['classes'], out)})
     else:
         units = build_regions(recorded['regions'], manifest, recorded['cache_dir'])
         samples = _png(manifest, AnswerStore(answers, manifest, units), out)
@@ -99,6 +101,18 @@ def _coco(manifest: Manifest, answers: BoxStore, classes: list[str], out: Path) 
     content = {'images': images, 'annotations': annotations, 'categories': categories}
     (out / 'annotations.json').write_text(json.dumps(content), encoding='utf-8')
     return answers.samples
+
+
+def _tags(manifest: Manifest, tags: TagStore, classes: list[str], out: Path) -> list[int]:
+    """`tags.json`: name of the image -> names of the classes in it; not where none were asked."""
+    content = {}
+    for sample in tags.samples:
+        known = tags.tags(sample)
+        assert known is not None
+        content[manifest.names[sample]] = [classes[c] for c in known]
+    if content:
+        (out / 'tags.json').write_text(json.dumps(content, indent=1), encoding='utf-8')
+    return tags.samples
 
 
 def _place(source: str, target: Path, copy: bool) -> None:

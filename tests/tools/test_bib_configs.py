@@ -1,5 +1,6 @@
 """BiB's configs on VOC 2007 and COCO 2014 as they lie on a disk: they load, build and run."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -106,7 +107,22 @@ def test_one_round_on_the_real_formats(tmp_path, data):
         assert answer.seconds == answer.clicks == len(known[answer.sample])
         assert answer.elements == 0
     assert np.isfinite(store.read(1, 'train')['value'])
+    check_export(tmp_path, known)
     assert store.read(1, 'train')['labelled']['units'] == len(tags) + 1
+
+
+def check_export(tmp_path, known):
+    import al_export
+
+    out = tmp_path / 'out'
+    assert al_export.main([str(tmp_path / 'run'), '--out', str(out), '--format', 'coco']) == 0
+    assert len(json.loads((out / 'annotations.json').read_text())['images']) == 1
+    manifest = Manifest.load(tmp_path / 'run/manifest.parquet')
+    classes = (out / 'classes.txt').read_text().split('\n')
+    tags = json.loads((out / 'tags.json').read_text())
+    wanted = {manifest.names[s]: {classes[c] for c in found} for s, found in known.items()}
+    assert {name: set(found) for name, found in tags.items()} == wanted
+    assert len([p for p in (out / 'images').rglob('*') if p.is_file()]) == len(known)
 
 
 @pytest.mark.parametrize('method', METHODS)
