@@ -143,6 +143,10 @@ class BoxInBox(ImagesWithBoxes):
         asked = self.asked(images, given)
         spend = given.spend(self.kind, images, images.features[:, 0])
         owner = np.searchsorted(images.sample, pairs.sample)
+        # Of images asked before only what is remembered counts; those pairs carry no boxes.
+        stays = ~asked[owner] | ~pairs.features[:, -PLACE:].any(axis=1)
+        pairs, owner = pairs.take(stays), owner[stays]
+        assert pairs.features is not None
         paired = np.bincount(owner, minlength=len(images)) > 0
         order = self._order(pairs.features[:, :-PLACE], owner, asked, paired, spend, given)
         picks = take(order, spend, given.amount)

@@ -223,9 +223,10 @@ class ImageCoreSet(ImagesWithBoxes):
         self.weight, self.released = weight, released
         self.needs = frozenset({'image_features', 'boxes'} if weight else {'image_features'})
         self.observes = frozenset({'pool', 'labelled'})
-        self.options = DetectionOptions(
-            score_thr=0.001, nms_iou=0.3, nms_pre=100_000, max_boxes=100, pair_thr=0.001
-        )
+        if weight:
+            self.options = DetectionOptions(
+                score_thr=0.001, nms_iou=0.3, nms_pre=100_000, max_boxes=100, pair_thr=0.001
+            )
 
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
         if prediction.image_features is None:

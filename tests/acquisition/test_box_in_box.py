@@ -172,6 +172,16 @@ def test_pairs_of_labelled_images_stay_centres_in_the_boxes_of_then():
         assert pick(acquisition, rows, Budget(1), ledger, seed).sample.tolist() == [others[1]]
 
 
+def test_new_pairs_of_labelled_images_are_no_centres():
+    # Asked without a pair then; what it shows now lies where another image does.
+    places = {0: 7.0, 1: 7.0, 2: 7.5}
+    rows = observed(BoxInBox(), [nested(s, np.full((3, 2), x)) for s, x in places.items()])
+    label = encode(Boxes(np.zeros((0, 4)), np.zeros(0)))
+    ledger = Ledger([[Answer(0, -1, 0, 'image', 'answered', 'x', 1, -1, 0, 0, -1, label)]])
+    picked = {pick(BoxInBox(), rows, Budget(1), ledger, s).sample[0] for s in range(9)}
+    assert picked == {1, 2}  # with the pairs of 0 as centres it would always be 2
+
+
 def test_images_without_pairs_come_last():
     plain = [nested(s, np.zeros((3, 2)), labels=[0, 1, 2]) for s in (2, 3)]
     rows = observed(BoxInBox(), plain)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dense_al.acquisition.functional.products import CentredRows
+
 
 def weighted_k_center(
     features: ArrayLike,
@@ -41,11 +43,11 @@ def weighted_k_center(
     >>> weighted_k_center(x, none, [1, 2, 1], rng=np.random.default_rng(0)).tolist()
     [1, 2]
     """
-    data = np.asarray(features, np.float64)
+    data = CentredRows(features)
     mask, factor = np.asarray(labelled, bool), np.asarray(weights, np.float64)
-    if data.ndim != 2 or mask.shape != (len(data),) or factor.shape != (len(data),):
+    if mask.shape != (len(data),) or factor.shape != (len(data),):
         raise ValueError(
-            f'Expected (N, D) features with (N,) `labelled` and `weights`, but got {data.shape}, '
+            f'Expected `labelled` and `weights` of shape (N,) for {len(data)} rows, but got '
             f'{mask.shape} and {factor.shape}'
         )
     if not np.isfinite(factor).all() or (factor < 0).any():
@@ -56,11 +58,11 @@ def weighted_k_center(
         raise ValueError(f'Expected `n` in [0, {int(free.sum())}], but got {n}')
     rank, picks = rng.permutation(len(data)), []
     if n and mask.any():
-        distance = np.min([_distances(data, i) for i in np.flatnonzero(mask)], axis=0)
+        distance = np.sqrt(data.nearest(np.flatnonzero(mask)))
     elif n:
         picks.append(int(rng.integers(len(data))))
         free[picks[0]] = False
-        distance = _distances(data, picks[0])
+        distance = np.sqrt(data.nearest(np.array(picks)))
     if n and not always:
         distance = distance * factor
     while len(picks) < n:
@@ -69,10 +71,5 @@ def weighted_k_center(
         best = int(tied[rank[tied].argmin()])
         picks.append(best)
         free[best] = False
-        distance = np.minimum(distance, _distances(data, best))
+        distance = np.minimum(distance, np.sqrt(data.nearest(np.array([best]))))
     return np.array(picks, np.int64)
-
-
-def _distances(data: NDArray[np.float64], row: int) -> NDArray[np.float64]:
-    """(N,) Euclidean distances to one row."""
-    return np.sqrt(((data - data[row]) ** 2).sum(axis=1))

@@ -57,7 +57,7 @@ def test_nothing_labelled_begins_anywhere():
 
 @pytest.mark.parametrize(
     ('weights', 'n', 'message'),
-    [([1.0, -1.0], 1, 'at least 0'), ([1.0], 1, r'\(N,\)'), ([1.0, np.nan], 1, 'finite'),
+    [([1.0, -1.0], 1, 'at least 0'), ([1.0], 1, r'shape \(N,\)'), ([1.0, np.nan], 1, 'finite'),
      ([1.0, 1.0], 3, r'in \[0, 2\]')],
 )  # fmt: skip
 def test_wrong_input_is_named(weights, n, message):
