@@ -102,7 +102,8 @@ def _is_there(root: Path, world: dict[str, Any], names: list[str], overwrite: bo
     if not overwrite:
         raise ValueError(
             f'Expected {root} to hold the same world, but got another one: '
-            f'{"; ".join(differences(found, world))}. Delete it, use another folder or `overwrite=True`'
+            f'{"; ".join(differences(found, world))}. Delete it, or use another folder or '
+            '`overwrite=True`'
         )
     return False
 
