@@ -4,6 +4,7 @@ from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, 
 from dense_al.acquisition.box_in_box import BoxInBox
 from dense_al.acquisition.composed import Composed
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
+from dense_al.acquisition.points import PointUncertainty
 from dense_al.acquisition.samplers import KCenter, KMeansPlusPlus, RandomOrder, TopK
 from dense_al.acquisition.tags import ClassBalancedRandom, ImageTags, WeakLoss
 
@@ -18,6 +19,7 @@ __all__ = [
     'KCenter',
     'KMeansPlusPlus',
     'NothingLeftError',
+    'PointUncertainty',
     'RandomOrder',
     'Selection',
     'TopK',

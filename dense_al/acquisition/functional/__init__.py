@@ -7,7 +7,13 @@ from dense_al.acquisition.functional.density import density_ratio
 from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
-from dense_al.acquisition.functional.points import point_of_max_entropy
+from dense_al.acquisition.functional.points import (
+    mask_uncertainty,
+    peaks,
+    pixel_boxes,
+    point_of_max_entropy,
+    random_points,
+)
 from dense_al.acquisition.functional.region import (
     region_count,
     region_max,
@@ -35,7 +41,11 @@ __all__ = [
     'kmeans_pp',
     'least_confidence',
     'margin',
+    'mask_uncertainty',
+    'peaks',
+    'pixel_boxes',
     'point_of_max_entropy',
+    'random_points',
     'region_count',
     'region_impurity',
     'region_max',
