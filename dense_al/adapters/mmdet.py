@@ -23,6 +23,7 @@ from dense_al.adapters.mmdet_masks import mask_reader_of, object_maps
 from dense_al.adapters.mmdet_predict import detections
 from dense_al.adapters.mmdet_readers import WeakReader, reader_of
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
+from dense_al.datasets.coco_masks import mask_of
 from dense_al.datasets.detection import PoolDetDataset
 from dense_al.datasets.pipelines import with_masks, with_points
 from dense_al.pool import BoxStore, InstanceStore, Ledger, TagStore
@@ -32,7 +33,6 @@ from dense_al.structures import (
     DetectionOptions,
     InstancePrediction,
     Instances,
-    Mask,
     MaskOptions,
 )
 
@@ -247,31 +247,6 @@ def check_metric(evaluator: Any, metric: str) -> None:
             return
     if metric not in names:
         raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')
-
-
-def mask_of(given: Any, size: tuple[int, int], name: str) -> Mask:
-    """A mask of the data set.
-
-    Args:
-        given: COCO's polygons or run-length code, None where there is none.
-        size: Height and width of the image.
-        name: Of the image, for messages.
-
-    Raises:
-        ValueError: None, or one that cannot be read.
-    """
-    from pycocotools import mask as coco
-
-    if not given:
-        raise ValueError(f'Expected a mask (`segmentation`) of every object, but {name} lacks some')
-    try:
-        if isinstance(given, (list, tuple)):
-            return Mask.of_rle(coco.merge(coco.frPyObjects(list(given), *size)))
-        if isinstance(given['counts'], list):
-            return Mask.of_rle(coco.frPyObjects(given, *size))
-        return Mask.of_rle(given)
-    except Exception as error:  # pycocotools raises bare Exception
-        raise ValueError(f'Could not read a mask of {name}: {error}') from error
 
 
 def _mask_head(model: Any) -> str | None:
