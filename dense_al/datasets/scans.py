@@ -76,13 +76,7 @@ class ScanRecord:
     pose: np.ndarray
 
     def __post_init__(self) -> None:
-        turn = self.pose[:3, :3]
-        if (
-            self.pose.shape != (4, 4)
-            or self.pose.dtype != np.float64
-            or not np.isfinite(self.pose).all()
-            or np.abs(turn @ turn.T - np.eye(3)).max() > _RIGID_TOLERANCE
-        ):
+        if not _is_rigid(self.pose):
             raise ValueError(
                 f'Expected `pose` of `{self.name}` to be a rigid motion (4, 4) in float64, '
                 f'but got {self.pose.tolist()} in {self.pose.dtype}'
@@ -215,6 +209,13 @@ class ScanSource:
                 f'but got {size} bytes; is it a broken copy?'
             )
         return size // each
+
+
+def _is_rigid(pose: np.ndarray) -> bool:
+    if pose.shape != (4, 4) or pose.dtype != np.float64 or not np.isfinite(pose).all():
+        return False
+    turn = pose[:3, :3]
+    return bool(np.abs(turn @ turn.T - np.eye(3)).max() <= _RIGID_TOLERANCE)
 
 
 def chosen_sequences(

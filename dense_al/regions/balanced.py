@@ -1,6 +1,5 @@
 """Compact regions of a scan with about as many points each."""
 
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,4 +127,4 @@ def _neighbours(centres: np.ndarray) -> list[tuple[int, int]]:
     squared = ((centres[:, None] - centres[None]) ** 2).sum(axis=-1)
     ranks = squared.argsort(axis=1, kind='stable').argsort(axis=1, kind='stable')
     near = ranks <= _NEAR
-    return [(a, b) for a, b in combinations(range(len(centres)), 2) if near[a, b] or near[b, a]]
+    return [(a, b) for a, b in np.argwhere(np.triu(near | near.T, 1)).tolist()]

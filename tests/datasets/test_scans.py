@@ -209,7 +209,13 @@ def test_structures_check_themselves():
         ScanSource((), label_map, layout)
     with pytest.raises(ValueError, match='`a` comes twice'):
         ScanSource((_record('b'), _record('a'), _record('a')), label_map, layout)
-    for pose in (np.eye(4, dtype=np.float32), np.diag([1, 1, np.nan, 1.0]), np.zeros((4, 4))):
+    for pose in (
+        np.eye(4, dtype=np.float32),
+        np.diag([1, 1, np.nan, 1.0]),
+        np.zeros((4, 4)),
+        np.eye(3),
+        np.ones(3),
+    ):
         with pytest.raises(ValueError, match='`pose` of `a` to be a rigid motion'):
             _record(pose=pose)
     good = dict(points=np.zeros((5, 3), np.float32), intensity=np.zeros(5, np.float32))

@@ -230,6 +230,24 @@ def test_small_supervoxels_join_the_nearest():
     assert len(set(regions(1000))) <= 2
 
 
+def test_parts_without_a_seed_join_the_nearest():
+    blob = np.random.default_rng(0).uniform(0, 1, (300, 3))
+    groups = [blob, blob[:200] + [6, 0, 0], blob + [8.4, 0, 0]]  # seeds lie in x < 8 and x >= 8
+    points, group = np.concatenate(groups).astype(np.float32), np.repeat([0, 1, 2], [300, 200, 300])
+    labels = Supervoxels(voxel=0.2, spacing=8.0, min_points=1).map(points, np.eye(4))
+    assert labels.max() == 1 and (labels[group > 0] == labels[-1]).all()
+    assert (labels[group == 0] != labels[-1]).all()
+
+
+def test_supervoxels_do_not_end_at_the_grid_of_seeds():
+    """Seeds at 2, 6 and 8.5 alone would leave 1.75 m to the last; they move before it is done."""
+    x, y = np.meshgrid(np.arange(0, 9, 0.05), np.arange(0, 0.4, 0.05))
+    points = np.stack([x, y, 0 * x], axis=-1).reshape(-1, 3).astype(np.float32)
+    labels = Supervoxels(voxel=0.2, spacing=4.0, min_points=1).map(points, np.eye(4))
+    widths = [np.ptp(points[labels == k, 0]) for k in range(labels.max() + 1)]
+    assert len(widths) == 3 and min(widths) > 1.9
+
+
 def test_parameters_of_supervoxels_matter():
     points = cloud(6000)
     counts = [
