@@ -9,6 +9,9 @@ sandbox = dict(
 norm_cfg = dict(type='GN', num_groups=8, requires_grad=True)
 model = dict(
     type='CondInst',
+    data_preprocessor=dict(
+        type='PointSupDataPreprocessor', mask_stride=2, bottom_pixels_removed=0,
+        pairwise_color_thresh=0.3),
     backbone=dict(
         num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 1, 2),
         init_cfg=dict(checkpoint=backbone_file)),
@@ -27,7 +30,7 @@ model = dict(
             in_channels=48, feat_channels=48, start_level=0, end_level=1, out_channels=8,
             mask_stride=4, num_stacked_convs=2, norm_cfg=norm_cfg),
         num_layers=3, feat_channels=8, size_of_interest=8, mask_out_stride=2,
-        max_masks_to_train=64,
+        boxinst=True, warmup_iters=200, max_masks_to_train=64,
         loss_mask=dict(type='DiceLoss', use_sigmoid=True, activate=True, eps=5e-6, loss_weight=1.0)),
     train_cfg=dict(),
     test_cfg=dict(
