@@ -18,7 +18,9 @@ SANDBOXES = {
     'mmseg': '_base_/sandbox/streets.py',
     'mmdet': '_base_/sandbox/glyphs.py',
     'weak': '_base_/sandbox/glyph_parts.py',  # a detector that learns from tags
+    'masks': '_base_/sandbox/glyphs_masks.py',  # a model with a mask head
 }
+RELATIVE = ('percent', 'per_object')  # units of budgets that suit pools of any size
 
 
 def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
@@ -79,24 +81,30 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     if scope not in SANDBOXES:
         raise ConfigError(f'Expected `default_scope` with a sandbox, but got {scope!r}. '
                           f'{nearest(scope, SANDBOXES)}')  # fmt: skip
-    head = (cfg.get('model') or {}).get('roi_head') or {}
+    model = cfg.get('model') or {}
+    head = model.get('roi_head') or {}
     weak = head.get('type') == 'WeakRoIHead'
-    small = Config.fromfile(str(configs / SANDBOXES['weak' if weak else scope]))
+    masks = bool(model.get('mask_head') or head.get('mask_head'))
+    small = Config.fromfile(
+        str(configs / SANDBOXES['weak' if weak else 'masks' if masks else scope])
+    )
     for key in DICTS:
         small[key] = cfg[key]
     own = small['sandbox']
     dropped = ('iterations', 'epochs', 'metric', 'initial', 'later')
     rounds = {k: v for k, v in cfg['rounds'].items() if k not in dropped}
     length = int(small['train_cfg']['max_iters'])
-    # Fine-tuning of a model that has seen all tags is shorter.
-    lengths = [length, *[3 * length // 10] * (rounds['count'] - 1)] if weak else length
+    # Fine-tuning of a model that has seen all tags, or all boxes, is shorter.
+    points = cfg['oracle'].get('points') is not None
+    tuned = weak or points
+    lengths = [length, *[3 * length // 10] * (rounds['count'] - 1)] if tuned else length
     rounds.update(iterations=lengths, metric=own['metric'])
-    if cfg['budget'].get('unit', 'units') != 'percent':
+    if cfg['budget'].get('unit', 'units') not in RELATIVE:
         small['budget'] = own['budget']
     initial = dict(cfg['rounds'].get('initial') or {})
     kept = {'acquisition': initial['acquisition']} if 'acquisition' in initial else {}
     tags = kept.get('acquisition', {}).get('type') == 'ImageTags'
-    first = initial.get('budget') if tags else own['budget']
+    first = initial.get('budget') if tags or points else own['budget']
     small['rounds'] = {**rounds, 'initial': {**kept, 'budget': first}}
     return small
 

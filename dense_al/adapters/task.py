@@ -13,7 +13,7 @@ from dense_al.structures import Label, Manifest
 
 INITIAL_KEYS = ('acquisition', 'budget', 'labelled', 'checkpoint')
 STARTS = ('scratch', 'previous', 'initial')
-LATER_KEYS = ('optim_wrapper', 'param_scheduler', 'train_dataloader')
+LATER_KEYS = ('model', 'optim_wrapper', 'param_scheduler', 'train_dataloader')
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Rounds:
             `initial`).
         later: What of the config is different from round 1 on, such as the optimizer of
             fine-tuning; lists are replaced as a whole. Its schedulers are taken as they are, not
-            scaled to the length of the round.
+            scaled to the length of the round; of its model only what training reads may change,
+            such as the weight of a loss.
         checkpoint_interval: Iterations between two checkpoints inside a round, for rounds so long
             that a killed one should go on in the middle (which is not bit-identical: mmengine keeps
             no state of the generators; `train.json` then says `exact: false`). None: a killed

@@ -6,7 +6,7 @@ import numpy as np
 
 from dense_al.acquisition import Acquisition
 from dense_al.engine.learner import Learner
-from dense_al.pool import WholeImages
+from dense_al.pool import WholeImages, price_kind
 from dense_al.registry import ConfigError
 from dense_al.structures import WHOLE, Budget
 
@@ -101,24 +101,40 @@ def plan(learner: Learner, exact: bool = False) -> str:
         [
             f'samples   {len(task.manifest):,} ({elements:,} pixels or points), '
             f'{len(task.classes)} classes',
-            f'units     {"" if pool.exact else "about "}{pool.units:,.0f} of kind '
-            f'{acquisition.kind}, {acquisition.unit}',
+            f'units     {_units(acquisition, pool)}',
             f'budget    {learner.budget.per_round:g} {learner.budget.unit} per round',
             f'rounds    {rounds.count}, asking for about {100 * asked:.3g} % of the pool'
             + (f' and the tags of {100 * tags:.3g} %' if tags else ''),
             f'cost      about {seconds:,.0f} s ({seconds / 3600:.1f} h) and {clicks:,.0f} clicks '
-            f'of annotation{_per_object(learner, "boxes", "object")}'
-            + (_per_object(learner, 'tags', 'tag') if tags else ''),
+            f'of annotation{_per_object(learner)}'
+            + (_each(learner, 'tags', 'tag') if tags else ''),
             f'needs     {", ".join(sorted(acquisition.needs)) or "no model"}',
         ]
     )
 
 
-def _per_object(learner: Learner, kind: str, name: str) -> str:
-    """What each object or tag adds, where nobody knows yet how many there are."""
-    if learner.task.form != 'boxes':
+def _units(acquisition: Acquisition, pool: PoolEstimate) -> str:
+    """How many units there are, as far as that is known."""
+    if acquisition.kind in OF_OBJECTS:
+        return f'{acquisition.kind}s of the objects, however many there will be'
+    about = '' if pool.exact else 'about '
+    return f'{about}{pool.units:,.0f} of kind {acquisition.kind}, {acquisition.unit}'
+
+
+def _per_object(learner: Learner) -> str:
+    """What each object and point adds, where nobody knows yet how many there are."""
+    form, points = learner.task.form, learner.oracle.points
+    if form == 'pixels':
         return ''
+    text = _each(learner, price_kind('image', form, points), 'object')
+    asked = learner.acquisition.kind == 'point' or points is not None
+    return text + (_each(learner, 'point', 'point') if asked else '')
+
+
+def _each(learner: Learner, kind: str, name: str) -> str:
     none, one = (learner.oracle.prices.of(kind, np.ones(1), np.ones(1), n) for n in (0, 1))
+    if kind == 'point':
+        none = (np.zeros(1), np.zeros(1))
     clicks, seconds = (float(b[0] - a[0]) for a, b in zip(none, one))
     return f', and {seconds:g} s and {clicks:g} clicks for each {name}'
 

@@ -1,0 +1,2 @@
+_base_ = ['./coco_maskrcnn_r50_entropy.py']
+acquisition = dict(metric='random')

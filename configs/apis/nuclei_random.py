@@ -1,0 +1,2 @@
+_base_ = ['./nuclei_entropy.py']
+acquisition = dict(metric='random')

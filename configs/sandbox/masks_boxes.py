@@ -1,0 +1,4 @@
+# The floor: boxes alone, as many iterations as all rounds together.
+_base_ = ['./masks_random.py']
+oracle = dict(points=0)
+rounds = dict(count=1, iterations=[1350])
