@@ -3,11 +3,26 @@
 from dense_al.acquisition.functional.badge import badge_select, badge_squared_distance
 from dense_al.acquisition.functional.boundary import boundary_distance, boundary_quota
 from dense_al.acquisition.functional.boxes import box_in_box_pairs, box_in_box_pairs_batched
+from dense_al.acquisition.functional.cdal import (
+    cdal_distance,
+    cdal_select,
+    class_mixtures,
+    entropy_mixture,
+)
+from dense_al.acquisition.functional.clue import clue_select
 from dense_al.acquisition.functional.density import density_ratio
+from dense_al.acquisition.functional.domain import (
+    aada_score,
+    best_versus_second_best,
+    class_balanced_score,
+    flip_entropy,
+    random_among_top,
+)
 from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
 from dense_al.acquisition.functional.points import point_of_max_entropy
+from dense_al.acquisition.functional.redal import diversity_aware_order, redal_region_score
 from dense_al.acquisition.functional.region import (
     region_count,
     region_max,
@@ -20,15 +35,25 @@ from dense_al.acquisition.functional.round_robin import d2ada_budgets, weighted_
 from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
 
 __all__ = [
+    'aada_score',
     'badge_select',
     'badge_squared_distance',
+    'best_versus_second_best',
     'boundary_distance',
     'boundary_quota',
     'box_in_box_pairs',
     'box_in_box_pairs_batched',
+    'cdal_distance',
+    'cdal_select',
+    'class_balanced_score',
+    'class_mixtures',
+    'clue_select',
     'd2ada_budgets',
     'density_ratio',
+    'diversity_aware_order',
     'entropy',
+    'entropy_mixture',
+    'flip_entropy',
     'grouped_kmeans_pp',
     'inter_frame_scores',
     'k_center_greedy',
@@ -36,6 +61,8 @@ __all__ = [
     'least_confidence',
     'margin',
     'point_of_max_entropy',
+    'random_among_top',
+    'redal_region_score',
     'region_count',
     'region_impurity',
     'region_max',
