@@ -3,6 +3,11 @@
 from dense_al.acquisition.functional.badge import badge_select, badge_squared_distance
 from dense_al.acquisition.functional.boundary import boundary_distance, boundary_quota
 from dense_al.acquisition.functional.boxes import box_in_box_pairs, box_in_box_pairs_batched
+from dense_al.acquisition.functional.category_density import (
+    CategoryDensity,
+    category_density,
+    density_order,
+)
 from dense_al.acquisition.functional.cdal import (
     cdal_distance,
     cdal_select,
@@ -35,6 +40,7 @@ from dense_al.acquisition.functional.round_robin import d2ada_budgets, weighted_
 from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
 
 __all__ = [
+    'CategoryDensity',
     'aada_score',
     'badge_select',
     'badge_squared_distance',
@@ -43,12 +49,14 @@ __all__ = [
     'boundary_quota',
     'box_in_box_pairs',
     'box_in_box_pairs_batched',
+    'category_density',
     'cdal_distance',
     'cdal_select',
     'class_balanced_score',
     'class_mixtures',
     'clue_select',
     'd2ada_budgets',
+    'density_order',
     'density_ratio',
     'diversity_aware_order',
     'entropy',
