@@ -25,6 +25,7 @@ from dense_al.acquisition.functional.domain import (
 )
 from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
+from dense_al.acquisition.functional.kmeans import weighted_kmeans
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
 from dense_al.acquisition.functional.points import point_of_max_entropy
 from dense_al.acquisition.functional.redal import diversity_aware_order, redal_region_score
@@ -80,5 +81,6 @@ __all__ = [
     'ripu_score',
     'ripu_select',
     'select_inter_frame',
+    'weighted_kmeans',
     'weighted_round_robin',
 ]

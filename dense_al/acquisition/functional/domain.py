@@ -94,7 +94,8 @@ def class_balanced_score(
 
     Args:
         score: (N,) float, of each region; for BvSB-CB the mean of `best_versus_second_best`.
-        category: (N,) int in [0, n_classes), predicted class of each region.
+        category: (N,) int in [-1, n_classes), predicted class of each region; -1, unknown, counts
+            as a class.
         n_classes: Number of classes.
 
     Returns:
@@ -119,15 +120,16 @@ def class_balanced_score(
         return np.zeros(0)
     if not np.isfinite(values).all():
         raise ValueError('Expected finite `score`, but got NaN or infinity')
-    if labels.dtype.kind not in 'iu' or not (0 <= labels.min() and labels.max() < n_classes):
+    if labels.dtype.kind not in 'iu' or not (-1 <= labels.min() and labels.max() < n_classes):
         raise ValueError(
-            f'Expected `category` to be integers in [0, {n_classes}), '
+            f'Expected `category` to be integers in [-1, {n_classes}), '
             f'but got {labels.dtype} from {labels.min()} to {labels.max()}'
         )
     low, spread = values.min(), np.ptp(values)
     scaled = (values - low) / spread if spread > 0 else np.ones(len(values))
-    share = np.bincount(labels, minlength=n_classes) / len(values)
-    return scaled * np.exp(-share[labels])
+    codes = labels.astype(np.int64) + 1
+    share = np.bincount(codes) / len(values)
+    return scaled * np.exp(-share[codes])
 
 
 def flip_entropy(probs: Any, flipped: Any) -> Any:

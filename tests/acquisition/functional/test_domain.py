@@ -41,7 +41,7 @@ def test_second_over_best(kind, axis):
 
 def test_class_balance_written_out():
     rng = np.random.default_rng(0)
-    score, category = rng.normal(size=50), rng.integers(4, size=50)
+    score, category = rng.normal(size=50), rng.integers(-1, 4, size=50)
     found = class_balanced_score(score, category, 6)
     for i in range(50):
         scaled = (score[i] - min(score)) / (max(score) - min(score))
@@ -104,7 +104,7 @@ def test_random_among_few():
         (lambda: best_versus_second_best([[2.0, -1.0]]), r'`probs` to be in \[0, 1\]'),
         (lambda: class_balanced_score([1.0], [0, 1], 2), r'`score` and `category` \(N,\)'),
         (lambda: class_balanced_score([np.nan], [0], 2), 'finite `score`'),
-        (lambda: class_balanced_score([1.0], [2], 2), r'integers in \[0, 2\)'),
+        (lambda: class_balanced_score([1.0], [2], 2), r'integers in \[-1, 2\)'),
         (lambda: class_balanced_score([1.0], [0.0], 2), 'but got float64'),
         (lambda: flip_entropy(np.ones((2, 3, 4)), np.ones((2, 3, 5))), 'one shape'),
         (lambda: random_among_top([np.inf], 1, rng=None), 'finite'),
