@@ -3,16 +3,16 @@
 from dense_al.acquisition.functional.badge import badge_select, badge_squared_distance
 from dense_al.acquisition.functional.boundary import boundary_distance, boundary_quota
 from dense_al.acquisition.functional.boxes import box_in_box_pairs, box_in_box_pairs_batched
-from dense_al.acquisition.functional.category_density import (
-    CategoryDensity,
-    category_density,
-    density_order,
-)
 from dense_al.acquisition.functional.cdal import (
     cdal_distance,
     cdal_select,
     class_mixtures,
     entropy_mixture,
+)
+from dense_al.acquisition.functional.class_density import (
+    CategoryDensity,
+    category_density,
+    density_order,
 )
 from dense_al.acquisition.functional.clue import clue_select
 from dense_al.acquisition.functional.density import density_ratio
