@@ -59,7 +59,8 @@ class Selection:
     @property
     def amount(self) -> float:
         """How much may be spent, in the units of `spend`."""
-        return self.budget.amount(self.pool_elements)
+        objects = self.ledger.objects if self.budget.unit == 'per_object' else 0
+        return self.budget.amount(self.pool_elements, objects)
 
 
 class Acquisition(ABC):
@@ -67,7 +68,7 @@ class Acquisition(ABC):
 
     Attributes:
         needs: What of a prediction it reads (`probs`, `features`); empty: no model is run.
-        observes: Which samples it must see (`pool`, `labelled`).
+        observes: Which samples it must see: `pool` (those not labelled as a whole), `labelled`.
         kind: Kind of its units.
         unit: Config of its units, see `dense_al.regions`.
         subset: Share of the samples, drawn anew each round, that are observed; None: all.

@@ -45,15 +45,16 @@ class FrameworkTask(ABC):
         rounds: How long a round trains.
 
     Attributes:
-        form: What a label of a whole sample is, `pixels` or `boxes`.
+        form: What a label of a whole sample is, `pixels`, `boxes` or `masks`.
         per_class: How the evaluator names the result of a class, `{}` standing for its name.
     """
 
-    form: ClassVar[str]
+    form: str
     scope: ClassVar[str]
     per_class: ClassVar[str]
     least_classes: ClassVar[int] = 2
     learns_tags: bool = False  # whether the model learns from tags of images
+    learns_points: bool = False  # whether it learns masks from single points of objects
 
     def __init__(self, cfg: Config, rounds: Rounds) -> None:
         init_default_scope(self.scope)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,34 @@ from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
 import dense_al.datasets.level_sampler  # registers
+import dense_al.datasets.points  # registers
+import dense_al.models.point_sup_condinst  # registers
+import dense_al.models.point_sup_mask_head  # registers
 import dense_al.models.vgg  # registers
 import dense_al.models.weak_roi_head  # noqa: F401  registers
 from dense_al.adapters import surgery
 from dense_al.adapters.framework import FrameworkTask
+from dense_al.adapters.mmdet_masks import mask_reader_of, object_maps
 from dense_al.adapters.mmdet_predict import detections
 from dense_al.adapters.mmdet_readers import WeakReader, reader_of
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
+from dense_al.datasets.coco_masks import mask_of
 from dense_al.datasets.detection import PoolDetDataset
-from dense_al.pool import BoxStore, Ledger, TagStore
+from dense_al.datasets.pipelines import with_masks, with_points
+from dense_al.pool import BoxStore, InstanceStore, Ledger, TagStore
 from dense_al.registry import ConfigError, nearest
-from dense_al.structures import Boxes, DetectionOptions, DetPrediction
+from dense_al.structures import (
+    Boxes,
+    DetectionOptions,
+    InstancePrediction,
+    Instances,
+    MaskOptions,
+)
 
 # What mmdet's evaluators report.
 COCO = tuple(f'mAP{part}' for part in ('', '_50', '_75', '_s', '_m', '_l'))
 VOC = ('pascal_voc/mAP', 'pascal_voc/AP50')
+POINT_HEADS = ('PointSupMaskHead', 'PointSupCondInstMaskHead')
 KNOWN = ('tags', 'level')  # what a weakly supervised model must know of an image
 
 # VOC's evaluation forks processes, which hang where this one has threads.
@@ -33,18 +47,26 @@ mean_ap.Pool = ThreadPool
 
 
 class MMDetTask(FrameworkTask):
-    """A stock mmdet 3.x config as a task of the loop; a label is all boxes of an image."""
+    """A stock mmdet 3.x config as a task of the loop.
 
-    form = 'boxes'
+    A label is all boxes of an image; of a model with a mask head, all masks.
+
+    Attributes:
+        learns_points: Whether the model learns masks from single points of objects.
+    """
+
     scope = 'mmdet'
     per_class = 'coco/{}_precision'
     least_classes = 1
 
     def __init__(self, cfg: Config, rounds: Rounds) -> None:
         check_metric(cfg['val_evaluator'], rounds.metric)
+        roi_head = cfg['model'].get('roi_head') or {}
+        mask_head = _mask_head(cfg['model'])
+        self.form = 'boxes' if mask_head is None else 'masks'
+        self.learns_points = mask_head in POINT_HEADS
+        self.learns_tags = roi_head.get('type') == 'WeakRoIHead'
         super().__init__(cfg, rounds)
-        head = cfg['model'].get('roi_head') or {}
-        self.learns_tags = head.get('type') == 'WeakRoIHead'
 
     def _run(self, job: TrainJob, what: str) -> TrainResult:
         result = super()._run(job, what)
@@ -59,10 +81,13 @@ class MMDetTask(FrameworkTask):
         return {**super()._whole_pool(pool), 'filter_cfg': None, 'test_mode': True}
 
     def read_label(self, sample: int) -> Boxes:
-        """The boxes of the data set without those to be ignored (crowds, difficult ones).
+        """The objects of the data set without those to be ignored (crowds, difficult ones).
+
+        Returns:
+            Boxes; of a model with a mask head `Instances` with masks.
 
         Raises:
-            ValueError: A class out of range, or a box outside the image.
+            ValueError: A class out of range, a box outside the image, or no mask where one is due.
         """
         objects = [o for o in self._records[sample]['instances'] if not o.get('ignore_flag')]
         name = self.manifest.names[sample]
@@ -79,15 +104,27 @@ class MMDetTask(FrameworkTask):
             raise ValueError(
                 f'Expected boxes inside {name} ({width} x {height}), but got {boxes.tolist()}'
             )
-        return Boxes(boxes, labels)
+        found = Boxes(boxes, labels)
+        if self.form == 'boxes':
+            return found
+        masks = tuple(mask_of(o.get('mask'), (height, width), name) for o in objects)
+        return Instances.with_masks(found, masks)
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        known = {'boxes', 'image_features', 'box_features', 'weak_loss'}
+        known = {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
         if needs - known:
             raise ConfigError(
                 f'Expected an acquisition for detectors, but this one needs {sorted(needs)}'
             )
-        if not needs:
+        if 'objects' in needs and not self.learns_points:
+            raise ConfigError(
+                'Expected a model that learns masks from points '
+                f'(a mask head of type {" or ".join(POINT_HEADS)}), as the acquisition asks about '
+                'the masks of single objects, but got one that does not'
+            )
+        if 'masks' in needs:
+            mask_reader_of(model)
+        if not needs - {'objects', 'masks'}:
             return
         reader = reader_of(model)
         if 'weak_loss' in needs and not isinstance(reader, WeakReader):
@@ -98,9 +135,46 @@ class MMDetTask(FrameworkTask):
 
     def _predictions(
         self, model: Any, loader: DataLoader, needs: frozenset[str], options: Any
-    ) -> Iterator[DetPrediction]:
+    ) -> Iterator[Any]:
         for batch in loader:
-            yield from detections(model, batch, options or DetectionOptions(), needs)
+            if 'masks' in needs:
+                yield from object_maps(model, batch, options or MaskOptions())
+            else:
+                yield from detections(model, batch, options or DetectionOptions(), needs)
+
+    def predict(
+        self,
+        checkpoint: Path,
+        samples: np.ndarray,
+        needs: frozenset[str],
+        options: Any = None,
+        ledger: Ledger | None = None,
+    ) -> Iterator[Any]:
+        """As `FrameworkTask.predict`; what is known of the objects needs no model."""
+        if 'objects' not in needs:
+            yield from super().predict(checkpoint, samples, needs, options, ledger)
+            return
+        store = self._instances(ledger or Ledger(), None)
+        for sample in samples.tolist() if 'masks' not in needs else ():
+            yield self._objects(store, sample)
+        if 'masks' in needs:
+            found = super().predict(checkpoint, samples, needs, options, ledger)
+            for sample, maps in zip(samples.tolist(), found):
+                yield replace(self._objects(store, sample), maps=maps)
+
+    def _objects(self, store: InstanceStore, sample: int) -> InstancePrediction:
+        """What is known of a sample's objects."""
+        return InstancePrediction(
+            sample=sample,
+            size=self.manifest.size(sample),
+            boxes=store.boxes(sample).boxes,
+            has_mask=np.array([mask is not None for mask in store.masks(sample)], bool),
+            asked=store.asked(sample),
+        )
+
+    def _instances(self, ledger: Ledger, round_number: int | None) -> InstanceStore:
+        widths, asked = self.manifest.widths, ledger.units_asked('point')
+        return InstanceStore(ledger.in_force(round_number), widths, asked)
 
     def _prepare(self, cfg: Any) -> None:
         evaluator = cfg['val_evaluator']
@@ -110,6 +184,8 @@ class MMDetTask(FrameworkTask):
 
     def _answered(self, job: TrainJob) -> PoolDetDataset:
         answers = BoxStore(job.ledger.in_force(job.round_number))
+        if self.form == 'masks':
+            answers = self._instances(job.ledger, job.round_number)
         samples = answers.samples
         filters = surgery.pool_datasets(self._cfg)[0].get('filter_cfg') or {}
         if filters.get('filter_empty_gt', False):
@@ -120,6 +196,8 @@ class MMDetTask(FrameworkTask):
         if not samples:
             raise ConfigError('Expected at least one image with objects to train on, but got none')
         pipeline = surgery.packed(self._pipeline, KNOWN)
+        if self.form == 'masks':
+            pipeline = with_points(pipeline) if self.learns_points else with_masks(pipeline)
         return PoolDetDataset(
             self._records,
             samples,
@@ -135,9 +213,19 @@ class MMDetTask(FrameworkTask):
         return given if given.get('type') == 'LevelSampler' else super()._sampler(loader)
 
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
-        tags = TagStore(ledger.in_force())
-        pipeline = surgery.packed(pipeline, KNOWN)
-        return PoolDetDataset(self._records, samples, None, tags, self._metainfo, pipeline)
+        in_force = ledger.in_force()
+        pipeline = surgery.packed(
+            pipeline, (*KNOWN, 'objects', 'object_labels') if self.learns_points else KNOWN
+        )
+        return PoolDetDataset(
+            self._records,
+            samples,
+            None,
+            TagStore(in_force),
+            self._metainfo,
+            pipeline,
+            objects=BoxStore(in_force) if self.learns_points else None,
+        )
 
 
 def check_metric(evaluator: Any, metric: str) -> None:
@@ -159,3 +247,11 @@ def check_metric(evaluator: Any, metric: str) -> None:
             return
     if metric not in names:
         raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')
+
+
+def _mask_head(model: Any) -> str | None:
+    """The type of a model's mask head, None if it has none."""
+    head = model.get('mask_head') or (model.get('roi_head') or {}).get('mask_head')
+    if isinstance(head, (list, tuple)):
+        head = head[0] if head else None
+    return None if head is None else str(head.get('type')).rsplit('.', 1)[-1]

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import dropout
 
 from dense_al.adapters.mmdet_readers import Candidates, Reader, reader_of
-from dense_al.structures import DetectionOptions, DetPrediction
+from dense_al.structures import DetectionOptions, DetPrediction, MaskOptions
 
 
 def detections(
@@ -138,7 +138,7 @@ def _ranked(
 
 @contextmanager
 def stochastic(
-    layers: list[Any], options: DetectionOptions, stream: tuple[int, int]
+    layers: list[Any], options: DetectionOptions | MaskOptions, stream: tuple[int, int]
 ) -> Iterator[None]:
     """Dropout in front of layers, drawn from a stream of its own.
 

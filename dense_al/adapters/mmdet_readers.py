@@ -17,6 +17,7 @@ from dense_al.registry import ConfigError
 DENSE = {
     'RetinaHead': ('retina_cls', 'retina_reg'),
     'FCOSHead': ('conv_cls', 'conv_reg'),
+    'CondInstBboxHead': ('conv_cls', 'conv_reg'),
     'ATSSHead': ('atss_cls', 'atss_reg'),
 }
 POOLED = 4  # side of the grid that the outputs of a level are pooled to for image features

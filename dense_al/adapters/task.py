@@ -140,8 +140,9 @@ class Task(Protocol):
 
     manifest: Manifest
     classes: list[str]
-    form: str  # what a label of a whole sample is: `pixels` or `boxes`
+    form: str  # what a label of a whole sample is: `pixels`, `boxes` or `masks`
     learns_tags: bool  # whether the model learns from tags of images
+    learns_points: bool  # whether it learns masks from single points of objects
 
     def train(self, job: TrainJob) -> TrainResult:
         """Trains and evaluates; writes `job.checkpoint`."""

@@ -15,18 +15,25 @@ from PIL import Image
 from dense_al.analysis.boxes import render_boxes
 from dense_al.analysis.curves import Round, Run
 from dense_al.analysis.drawing import UNASKED, decode_answers, render
+from dense_al.analysis.points import AskedPoint, render_points
+from dense_al.pool import InstanceStore
 from dense_al.regions import build_regions
 from dense_al.structures import (
     IGNORE,
+    UNSURE,
+    Answer,
     Boxes,
+    InstancePrediction,
+    Instances,
     Manifest,
+    answers_of_table,
     decode_boxes,
     decode_labels,
     holds_boxes,
 )
 
 RegionMap = Callable[[int], 'np.ndarray | None']
-Prediction = Callable[[int, int], 'np.ndarray | Boxes | None']
+Prediction = Callable[[int, int], 'np.ndarray | Boxes | InstancePrediction | None']
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,12 +188,14 @@ def _pictures(
     asked: np.ndarray,
     given: dict[str, list[Any]] | None,
     region_map: RegionMap | None,
-    predicted: 'np.ndarray | Boxes | None',
+    predicted: 'np.ndarray | Boxes | InstancePrediction | None',
     side: int,
 ) -> tuple[dict[str, np.ndarray], str]:
     """The pictures of one sample, and what could not be drawn."""
     image = _load_image(run, sample)
     payload = given['payload'][-1] if given else b''
+    if (drawn := _objects(run, round_, sample, image, predicted, side)) is not None:
+        return drawn, ''
     if isinstance(predicted, Boxes) or holds_boxes(payload):
         answered = decode_boxes(payload) if holds_boxes(payload) else None
         found = predicted if isinstance(predicted, Boxes) else None
@@ -207,7 +216,47 @@ def _pictures(
         labels = _labels(regions, given)
     else:
         note = f'The outlines of its {kind}s are not at hand.'
-    return render(image, units, labels, predicted, colours=run.colours, side=side), note
+    shown = predicted if isinstance(predicted, np.ndarray) else None
+    return render(image, units, labels, shown, colours=run.colours, side=side), note
+
+
+def _objects(
+    run: Run,
+    round_: Round,
+    sample: int,
+    image: np.ndarray,
+    predicted: 'np.ndarray | Boxes | InstancePrediction | None',
+    side: int,
+) -> dict[str, np.ndarray] | None:
+    """Pictures of a sample whose objects are asked for points; None for any other."""
+    paid = [a for r in run.all_rounds if r.index < round_.index for a in _answers_of(r, sample)]
+    new = _answers_of(round_, sample)
+    store = InstanceStore([*paid, *new], np.array(run.manifest['width']))
+    objects = store.boxes(sample)
+    if not isinstance(objects, Instances) or objects.masks is not None:
+        return None
+    width = run.manifest['width'][sample]
+    now = {a.unit for a in new if a.kind == 'point'}
+    points = [
+        AskedPoint(int(x), int(y), int(v), not now or int(y) * width + int(x) in now)
+        for where, labels in store.points(sample)
+        for (x, y), v in zip(where, labels)
+    ]
+    query = round_.query_table()
+    if not new and query is not None:  # nobody has answered yet
+        asked = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
+        points += [AskedPoint(int(u) % width, int(u) // width, UNSURE, True) for u in asked]
+    maps = predicted if isinstance(predicted, InstancePrediction) else None
+    return render_points(
+        image, objects, points, maps, colours=run.colours, classes=run.classes, side=side
+    )
+
+
+def _answers_of(round_: Round, sample: int) -> list[Answer]:
+    table = round_.answers_table()
+    if table is None:
+        return []
+    return answers_of_table(table.filter(pa.array(table['sample'].to_numpy() == sample)))
 
 
 def _labels(

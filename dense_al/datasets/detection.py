@@ -7,7 +7,7 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from dense_al.datasets.images import UnreadableSampleError
-from dense_al.pool import BoxStore, TagStore
+from dense_al.pool import BoxStore, InstanceStore, TagStore
 
 TRIES = 50
 KEPT = ('img_path', 'img_id', 'height', 'width', 'proposals')
@@ -21,11 +21,14 @@ class PoolDetDataset(BaseDataset):
         records: One dict per sample of the pool, in the manifest's order, with `img_path`,
             `img_id`, `height`, `width`, and `proposals` if there are.
         samples: (S,) the samples to show, as indices into the manifest.
-        answers: Where objects come from; None shows images only.
+        answers: Where objects come from; None shows images only. An `InstanceStore` also gives
+            their points and masks; objects without a mask get their box as one, and `has_mask` 0.
         tags: Which classes are in an image, where that is known; metainfo then holds `tags`.
         metainfo: Class names and palette.
         pipeline: Transforms; mmdet's annotation loading reads no file but these records.
         least_side: Objects of a smaller width or height, in pixels, are ignored in training.
+        objects: Boxes that are given to a predictor; metainfo then holds `objects`, (N, 4) x1 y1 x2
+            y2 in pixels of the original image, and `object_labels`.
     """
 
     def __init__(
@@ -37,7 +40,9 @@ class PoolDetDataset(BaseDataset):
         metainfo: dict[str, Any],
         pipeline: Sequence[Any],
         least_side: float = 0,
+        objects: BoxStore | None = None,
     ) -> None:
+        self._objects = objects
         self._records, self._samples = records, list(samples)
         self._answers, self._tags = answers, tags
         self._least_side = least_side
@@ -53,6 +58,10 @@ class PoolDetDataset(BaseDataset):
         known = None if self._tags is None else self._tags.tags(sample)
         if known is not None:
             record['tags'] = known.tolist()
+        if self._objects is not None:
+            given_objects = self._objects.boxes(sample)
+            record['objects'] = given_objects.boxes.tolist()
+            record['object_labels'] = given_objects.labels.tolist()
         instances = []
         if self._answers is not None:
             objects = self._answers.boxes(sample)
@@ -61,8 +70,19 @@ class PoolDetDataset(BaseDataset):
                 {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': int(ignored)}
                 for box, label, ignored in zip(objects.boxes, objects.labels, small)
             ]
+            if isinstance(self._answers, InstanceStore):
+                self._add_masks(instances, sample)
         level = 'full' if self._is_full(sample) else 'weak'
         return {**record, 'sample': sample, 'level': level, 'instances': instances}
+
+    def _add_masks(self, instances: list[dict[str, Any]], sample: int) -> None:
+        """What is known of the masks of a sample's objects (in place)."""
+        assert isinstance(self._answers, InstanceStore)
+        points, masks = self._answers.points(sample), self._answers.masks(sample)
+        for instance, (where, labels), mask in zip(instances, points, masks):
+            instance['points'], instance['point_labels'] = where.tolist(), labels.tolist()
+            instance['has_mask'] = int(mask is not None)
+            instance['mask'] = corners(instance['bbox']) if mask is None else mask.rle()
 
     def _is_full(self, sample: int) -> bool:
         return self._answers is not None and self._answers.holds(sample)
@@ -85,3 +105,9 @@ class PoolDetDataset(BaseDataset):
         raise UnreadableSampleError(
             f'Could not load {path}: the pipeline returned nothing {TRIES} times'
         )
+
+
+def corners(box: Sequence[float]) -> list[list[float]]:
+    """A box x1 y1 x2 y2 as a COCO polygon."""
+    x1, y1, x2, y2 = box
+    return [[x1, y1, x2, y1, x2, y2, x1, y2]]

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from dense_al.engine.store import RunStore
-from dense_al.pool import AnswerStore, BoxStore, TagStore
+from dense_al.pool import AnswerStore, InstanceStore, TagStore
 from dense_al.regions import build_regions
 from dense_al.registry import ConfigError
 from dense_al.structures import Answer, Manifest, holds_boxes, holds_tags
@@ -47,7 +47,8 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
         ConfigError: No run, labels of another form, or `out` holds files.
     """
     manifest, answers, recorded = load_answers(work_dir)
-    boxes = any(holds_boxes(a.payload) or holds_tags(a.payload) for a in answers)
+    holds = (holds_boxes, holds_tags)
+    boxes = any(check(a.payload) for a in answers for check in holds)
     if answers and boxes != (form == 'coco'):
         fitting = 'coco' if boxes else 'png'
         raise ConfigError(f'Expected the format {fitting!r} for these labels, but got {form!r}')
@@ -55,7 +56,8 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
         raise ConfigError(f'Expected {out} to be new or empty, but it holds files')
     out.mkdir(parents=True, exist_ok=True)
     if form == 'coco':
-        samples = _coco(manifest, BoxStore(answers), recorded['classes'], out)
+        store = InstanceStore(answers, manifest.widths)
+        samples = _coco(manifest, store, recorded['classes'], out)
         tags = TagStore([a for a in answers if a.kind == 'tags'])
         samples = sorted({*samples, *_tags(manifest, tags, recorded['classes'], out)})
     else:
@@ -77,8 +79,12 @@ def _png(manifest: Manifest, answers: AnswerStore, out: Path) -> list[int]:
     return answers.samples
 
 
-def _coco(manifest: Manifest, answers: BoxStore, classes: list[str], out: Path) -> list[int]:
-    """`annotations.json` in the COCO format; images without objects are listed too."""
+def _coco(manifest: Manifest, answers: InstanceStore, classes: list[str], out: Path) -> list[int]:
+    """`annotations.json` in the COCO format; images without objects are listed too.
+
+    Objects have `segmentation` where their mask is known, and `point_coords` and `point_labels`
+    where points are.
+    """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for sample in answers.samples:
@@ -86,17 +92,25 @@ def _coco(manifest: Manifest, answers: BoxStore, classes: list[str], out: Path) 
         name = manifest.names[sample]
         images.append({'id': sample, 'file_name': name, 'height': height, 'width': width})
         objects = answers.boxes(sample)
-        for (x1, y1, x2, y2), label in zip(objects.boxes.tolist(), objects.labels.tolist()):
-            annotations.append(
-                {
-                    'id': len(annotations) + 1,
-                    'image_id': sample,
-                    'category_id': label + 1,
-                    'bbox': [x1, y1, x2 - x1, y2 - y1],
-                    'area': (x2 - x1) * (y2 - y1),
-                    'iscrowd': 0,
-                }
-            )
+        known = zip(answers.points(sample), answers.masks(sample))
+        for box, label, (points, mask) in zip(
+            objects.boxes.tolist(), objects.labels.tolist(), known
+        ):
+            x1, y1, x2, y2 = box
+            annotation = {
+                'id': len(annotations) + 1,
+                'image_id': sample,
+                'category_id': label + 1,
+                'bbox': [x1, y1, x2 - x1, y2 - y1],
+                'area': (x2 - x1) * (y2 - y1),
+                'iscrowd': 0,
+            }
+            if mask is not None:
+                annotation['segmentation'] = mask.rle()
+            if len(points[1]):
+                annotation['point_coords'] = points[0].tolist()
+                annotation['point_labels'] = points[1].tolist()
+            annotations.append(annotation)
     categories = [{'id': i + 1, 'name': name} for i, name in enumerate(classes)]
     content = {'images': images, 'annotations': annotations, 'categories': categories}
     (out / 'annotations.json').write_text(json.dumps(content), encoding='utf-8')

@@ -171,6 +171,7 @@ class Learner:
                 read_label=self.task.read_label,
                 rng=rng_for(self.seed, round_number, 'oracle'),
                 form=self.task.form,
+                ledger=self.store.ledger(before=round_number),
             )
         )
         self._record(round_number, answers, {'ask': time.perf_counter() - begun})
@@ -245,6 +246,8 @@ class Learner:
         """Rows of all samples the acquisition wants to see, and the seconds in the model."""
         self.store.phase(f'{round_number}:observe:begin')
         open_samples = np.setdiff1d(np.arange(len(self.task.manifest)), ledger.whole_samples())
+        if 'pool' not in acquisition.observes:
+            open_samples = open_samples[:0]
         samples = acquisition.samples(open_samples, rng_for(self.seed, round_number, 'subset'))
         if 'labelled' in acquisition.observes:
             samples = np.union1d(samples, ledger.labelled_samples(round_number))
@@ -286,7 +289,8 @@ class Learner:
             objects: (N,) objects expected in each, where they are billed.
         """
         whole = self.task.manifest.areas[sample]
-        return self.oracle.prices.of(price_kind(kind, self.task.form), size, whole, objects)
+        priced = price_kind(kind, self.task.form, self.oracle.points)
+        return self.oracle.prices.of(priced, size, whole, objects)
 
     def _start(self, round_number: int) -> Any:
         """Weights the round starts from."""

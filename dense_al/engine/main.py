@@ -105,6 +105,7 @@ def build(args: argparse.Namespace) -> Learner:
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
+    _check_points(task, oracle, acquisition)
     initial = _initial(acquisition.unit, rounds, task)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
     learner = Learner(
@@ -172,6 +173,21 @@ def _initial(unit: Any, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
             f'but got {initial.unit}'
         )
     return initial
+
+
+def _check_points(task: Task, oracle: Oracle, acquisition: Acquisition) -> None:
+    """Refuses points where the model cannot learn from them."""
+    if oracle.points is not None and not task.learns_points:
+        raise ConfigError(
+            'Expected a model that learns masks from points, as `oracle.points` is '
+            f'{oracle.points}, but got one that does not; set `type` of its mask head to '
+            'PointSupMaskHead or PointSupCondInstMaskHead'
+        )
+    if acquisition.kind in ('point', 'instance') and task.form == 'boxes':
+        raise ConfigError(
+            f'Expected a model with masks, as `acquisition` asks about a {acquisition.kind} of an '
+            'object, but got a detector of boxes'
+        )
 
 
 def _plain(cls: Any, cfg: Any, field: str) -> Any:

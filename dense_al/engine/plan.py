@@ -10,6 +10,7 @@ from dense_al.pool import WholeImages
 from dense_al.registry import ConfigError
 from dense_al.structures import WHOLE, Budget
 
+OF_OBJECTS = ('instance', 'point')  # kinds whose number depends on what is drawn
 SAMPLED = 16  # samples whose units are counted where counting them all would cost hours
 
 
@@ -85,7 +86,11 @@ def plan(learner: Learner, exact: bool = False) -> str:
         first = estimate_pool(learner, learner.initial, exact)
         amount = learner.initial_budget.amount(elements)
         parts.insert(0, (learner.initial, learner.initial_budget, amount, first))
-    shares = [amount / whole.amount(budget) for _, budget, amount, whole in parts]
+    # How many objects there will be is not known beforehand, nor what their points are of the pool.
+    shares = [
+        0.0 if a.kind in OF_OBJECTS else amount / whole.amount(budget)
+        for a, budget, amount, whole in parts
+    ]
     # The tags of an image leave its boxes to be asked.
     tags = sum(s for s, (a, *_) in zip(shares, parts) if a.kind == 'tags')
     asked = sum(shares) - tags

@@ -11,23 +11,24 @@ from dense_al import ops
 from dense_al.adapters import build_task
 from dense_al.adapters.task import Rounds
 from dense_al.engine.store import RunStore
-from dense_al.structures import Boxes, DetectionOptions
+from dense_al.structures import Boxes, DetectionOptions, InstancePrediction, MaskOptions
 
 SHOWN = 0.3  # least score of a box in a picture
 
 
-def predictions_of(
-    work_dir: Path | str,
-) -> Callable[[int, int], np.ndarray | Boxes | None] | None:
+Prediction = np.ndarray | Boxes | InstancePrediction
+
+
+def predictions_of(work_dir: Path | str) -> Callable[[int, int], Prediction | None] | None:
     """A function that predicts with the checkpoints of a run.
 
     Args:
         work_dir: Folder of the run.
 
     Returns:
-        (round, sample) -> (H, W) uint8 classes or boxes, None where the round has no checkpoint
-        (the initial labels); or None where the folder holds no config to build the model from. The
-        model is built when it is first needed.
+        (round, sample) -> (H, W) uint8 classes, boxes, or maps of the objects where a model learns
+        from points; None where the round has no checkpoint (the initial labels). Or None where the
+        folder holds no config to build the model from. The model is built when first needed.
     """
     store = RunStore(work_dir)
     config = store.work_dir / 'config.py'
@@ -35,21 +36,33 @@ def predictions_of(
         return None
     task: list[Any] = []
 
-    def predict(round_number: int, sample: int) -> np.ndarray | Boxes | None:
+    def predict(round_number: int, sample: int) -> Prediction | None:
         if round_number < 0 or not store.checkpoint(round_number).is_file():
             return None
         if not task:
             task.append(_task(config))
-        boxes = task[0].form == 'boxes'
-        needs = frozenset({'boxes' if boxes else 'probs'})
-        options = DetectionOptions(score_thr=SHOWN) if boxes else None
-        found = task[0].predict(store.checkpoint(round_number), np.array([sample]), needs, options)
+        needs, options = _wanted(task[0])
+        ledger = store.ledger(before=round_number)
+        found = task[0].predict(
+            store.checkpoint(round_number), np.array([sample]), needs, options, ledger
+        )
         prediction = next(iter(found))
-        if boxes:
+        if 'boxes' in needs:
             return Boxes(prediction.boxes, prediction.labels)
+        if 'masks' in needs:
+            return prediction
         return prediction.probs.argmax(0).cpu().numpy().astype(np.uint8)
 
     return predict
+
+
+def _wanted(task: Any) -> tuple[frozenset[str], Any]:
+    """What of a prediction is drawn."""
+    if task.learns_points:
+        return frozenset({'objects', 'masks'}), MaskOptions()
+    if task.form == 'pixels':
+        return frozenset({'probs'}), None
+    return frozenset({'boxes'}), DetectionOptions(score_thr=SHOWN)
 
 
 def _task(config: Path) -> Any:

@@ -194,7 +194,14 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
             ).sum()
             for axis in (1, 2)
         )
-        pairs = torch.cat(similar)[rows].to(maps) * target[:, None]
+        pairs = torch.cat(similar)[rows].to(maps)
+        if pairs.shape[2:] != maps.shape[1:]:
+            raise ValueError(
+                f'Expected `pairwise_masks` of size {tuple(maps.shape[1:])}, but got '
+                f'{tuple(pairs.shape[2:])}: `data_preprocessor.mask_stride` must equal '
+                f'`mask_head.mask_out_stride` ({self.mask_out_stride})'
+            )
+        pairs = pairs * target[:, None]
         pairwise = (self.get_pairwise_affinity(maps) * pairs).sum() / pairs.sum().clamp(min=1)
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         warmth = min(iteration / max(self.warmup_iters, 1), 1.0)

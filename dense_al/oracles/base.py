@@ -2,18 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dense_al.pool import Prices, Units, price_kind
+from dense_al.pool import Ledger, Prices, Units, price_kind
+from dense_al.registry import ConfigError
 from dense_al.structures import (
     ANSWERED,
     DECLINED,
     Answer,
     Boxes,
+    Instances,
     Label,
     Manifest,
     Query,
@@ -39,7 +41,8 @@ class Asking:
         classes: Class names; a label is an index into them.
         read_label: Sample -> label of the data set, (H, W) uint8 or boxes, to simulate people.
         rng: Source of randomness.
-        form: What a label of a whole sample is: `pixels` or `boxes`.
+        form: What a label of a whole sample is: `pixels`, `boxes` or `masks`.
+        ledger: What was answered before.
     """
 
     query: Query
@@ -50,6 +53,7 @@ class Asking:
     read_label: Callable[[int], Label]
     rng: np.random.Generator
     form: str = 'pixels'
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class Oracle(ABC):
@@ -58,14 +62,25 @@ class Oracle(ABC):
     Args:
         prices: Price table, see `dense_al.pool.Prices`.
         ask_declined_again: Whether a declined unit may be asked again.
+        points: Where the model learns masks, how many points, drawn at random, are asked of each
+            object in the place of its mask (0: its box alone); None: the mask.
     """
 
     source = ''
     reads_labels = False  # whether it answers from the labels of the data set
 
     def __init__(
-        self, prices: dict[str, Any] | None = None, ask_declined_again: bool = False
+        self,
+        prices: dict[str, Any] | None = None,
+        ask_declined_again: bool = False,
+        points: int | None = None,
     ) -> None:
+        whole = isinstance(points, int) and not isinstance(points, bool)
+        if points is not None and (not whole or points < 0):
+            raise ConfigError(
+                f'Expected `oracle.points` to be an integer of at least 0, but got {points!r}'
+            )
+        self.points = points
         self.prices = Prices(prices)
         self.ask_declined_again = ask_declined_again
 
@@ -82,16 +97,19 @@ class Oracle(ABC):
 
         Args:
             asking: The query.
-            labels: Row -> (P,) uint8 labels of its pixels in raster order, boxes or tags; None =
-                declined.
+            labels: Row -> (P,) uint8 labels of its pixels in raster order, boxes, tags, a mask, or
+                whether a point is inside; None = declined.
         """
         query = asking.query
-        objects = np.zeros(len(query), np.int64)
+        objects, points = np.zeros((2, len(query)), np.int64)
         for i, values in labels.items():
             objects[i] = len(values) if isinstance(values, (Boxes, Tags)) else 0
+            points[i] = values.point_labels.size if isinstance(values, Instances) else 0
         areas = asking.manifest.areas[query.sample]
-        kind = price_kind(query.kind, asking.form)
+        kind = price_kind(query.kind, asking.form, self.points)
         clicks, seconds = self.prices.of(kind, query.size, areas, objects)
+        each = self.prices.of('point', np.ones(1), np.ones(1))
+        clicks, seconds = clicks + points * each[0], seconds + points * each[1]
         return [
             Answer(
                 sample=int(query.sample[i]),
@@ -100,7 +118,7 @@ class Oracle(ABC):
                 kind=query.kind,
                 status=DECLINED if values is None else ANSWERED,
                 source=self.source,
-                elements=0 if query.kind == 'tags' else int(query.size[i]),
+                elements=_elements(query.kind, int(query.size[i]), values),
                 category=-1 if values is None else category_of(values),
                 clicks=float(clicks[i]),
                 seconds=float(seconds[i]),
@@ -109,3 +127,10 @@ class Oracle(ABC):
             )
             for i, values in sorted(labels.items())
         ]
+
+
+def _elements(kind: str, size: int, label: Label | None) -> int:
+    """Pixels or points that a label is about: none of tags, the points where boxes stand alone."""
+    if isinstance(label, Instances) and label.masks is None:
+        return int(label.point_labels.size)
+    return 0 if kind == 'tags' else size

@@ -1,23 +1,20 @@
 """People who answer through files: pictures and query.json out, label images in."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from skimage.segmentation import find_boundaries
 
 from dense_al.oracles.base import Asking, Oracle, WaitingForAnswers
+from dense_al.oracles.json_files import read_boxes, read_tags
+from dense_al.oracles.object_files import read_object_answers, read_objects
+from dense_al.oracles.questions import asked_objects, form_of, label_name, write_questions
 from dense_al.pool import UnitPixels
-from dense_al.regions import read_image
 from dense_al.registry import ORACLES, nearest
-from dense_al.structures import IGNORE, WHOLE, Answer, Boxes, Label, Tags
+from dense_al.structures import IGNORE, WHOLE, Answer, Label
 
 WAIT_FOR = ('all', 'any')
-OUTLINE = (255, 230, 0)
-SUFFIX = {'pixels': '.png', 'boxes': '.json', 'tags': '.json'}
 
 
 @ORACLES.register
@@ -29,14 +26,18 @@ class Files(Oracle):
     is an 8-bit single-channel PNG of the image's size: the class index inside the asked units, 255
     where one cannot say; what lies outside them is not read. A unit that is 255 throughout counts
     as declined. For a detector it is JSON: `boxes`, a list of x1 y1 x2 y2 in pixels, and `labels`,
-    their class names, or null for an image one cannot label. Where tags are asked it is JSON with
-    `tags`, the names of the classes in the image, or null.
+    their class names, or null for an image one cannot label; a model with masks also wants `masks`
+    or `points`, see `read_objects`. Where tags are asked it is JSON with `tags`, the names of the
+    classes in the image, or null. Questions about single objects and their points are listed in
+    `query.json` and drawn in the picture; the label file has their answers, see
+    `read_object_answers`.
 
     Args:
         wait_for: `all`: go on when every image has its label file; `any`: go on with what is
             there, the rest stays in the pool.
         prices: Price table, see `dense_al.pool.Prices`.
         ask_declined_again: Whether a declined unit may be asked again.
+        points: Points asked with each box in the place of a mask, see `Oracle`.
     """
 
     source = 'files'
@@ -46,8 +47,9 @@ class Files(Oracle):
         wait_for: str = 'all',
         prices: dict[str, Any] | None = None,
         ask_declined_again: bool = False,
+        points: int | None = None,
     ) -> None:
-        super().__init__(prices, ask_declined_again)
+        super().__init__(prices, ask_declined_again, points)
         if wait_for not in WAIT_FOR:
             raise ValueError(f'Unknown `wait_for` {wait_for!r}. {nearest(wait_for, WAIT_FOR)}')
         self.wait_for = wait_for
@@ -58,9 +60,7 @@ class Files(Oracle):
             write_questions(ask, asking)
         given.mkdir(parents=True, exist_ok=True)
         samples = [int(s) for s in np.unique(asking.query.sample)]
-        form = form_of(asking)
-        suffix = SUFFIX[form]
-        files = {s: given / (plain_name(asking.manifest.names[s]) + suffix) for s in samples}
+        files = {s: given / label_name(asking, s) for s in samples}
         _check_no_strangers(given, [file.name for file in files.values()])
         there = [s for s in samples if files[s].exists()]
         if not there or (self.wait_for == 'all' and len(there) < len(samples)):
@@ -70,73 +70,32 @@ class Files(Oracle):
             )
         labels: dict[int, Label | None] = {}
         for sample in there:
-            size = asking.manifest.size(sample)
-            if form != 'pixels':
-                row = int(np.flatnonzero(asking.query.sample == sample)[0])
-                if form == 'boxes':
-                    labels[row] = read_boxes(files[sample], size, asking.classes)
-                else:
-                    labels[row] = read_tags(files[sample], asking.classes)
-                continue
-            label = read_answer(files[sample], size, len(asking.classes))
-            flat, pixels = label.ravel(), None
-            if asking.query.kind not in WHOLE:
-                pixels = UnitPixels(asking.units.map(sample))
-            for i in np.flatnonzero(asking.query.sample == sample):
-                values = flat if pixels is None else flat[pixels[int(asking.query.unit[i])]]
-                labels[int(i)] = None if (values == IGNORE).all() else values
+            labels.update(self._read(asking, sample, files[sample]))
         return self._answers(asking, labels)
 
-
-def form_of(asking: Asking) -> str:
-    """What a label file holds: `pixels`, `boxes` or `tags`."""
-    return 'tags' if asking.query.kind == 'tags' else asking.form
-
-
-def plain_name(name: str) -> str:
-    """A sample's name as a file name without suffix: `a/b.png` becomes `a__b`.
-
-    >>> plain_name('town/0001.png')
-    'town__0001'
-    """
-    return str(Path(name).with_suffix('')).replace(os.sep, '__')
-
-
-def write_questions(folder: Path, asking: Asking) -> None:
-    """Writes the pictures and, last of all, `query.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    query, samples = asking.query, []
-    for sample in (int(s) for s in np.unique(query.sample)):
-        name = plain_name(asking.manifest.names[sample])
-        units = query.unit[query.sample == sample]
-        unit_map = np.zeros(asking.manifest.size(sample), np.int32)
-        if query.kind not in WHOLE:
-            unit_map = asking.units.map(sample)
-        asked = np.where(np.isin(unit_map, units), unit_map + 1, 0)
-        picture = read_image(asking.manifest.paths[sample]).copy()
-        picture[find_boundaries(asked, mode='inner') & (asked > 0)] = OUTLINE
-        Image.fromarray(picture).save(folder / f'{name}_asked.png')
-        Image.fromarray(asked.astype(np.uint16)).save(folder / f'{name}_units.png')
-        samples.append(
-            {
-                'name': asking.manifest.names[sample],
-                'image': asking.manifest.paths[sample],
-                'picture': f'{name}_asked.png',
-                'units': f'{name}_units.png',
-                'asked': units.tolist(),
-                'label': f'labels/{name}{SUFFIX[form_of(asking)]}',
-            }
-        )
-    content = {
-        'kind': query.kind,
-        'form': form_of(asking),
-        'classes': asking.classes,
-        'ignore': IGNORE,
-        'samples': samples,
-    }
-    temporary = folder / '.query.json.tmp'
-    temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
-    os.replace(temporary, folder / 'query.json')
+    def _read(self, asking: Asking, sample: int, file: Path) -> dict[int, Label | None]:
+        """Row of the query -> what the label file of its sample says."""
+        size, classes = asking.manifest.size(sample), asking.classes
+        rows = np.flatnonzero(asking.query.sample == sample).tolist()
+        form = form_of(asking)
+        if form == 'answers':
+            questions = asked_objects(asking, sample)
+            found = read_object_answers(file, questions, size, asking.query.kind)
+            return dict(zip(rows, found))
+        if form == 'boxes':
+            return {rows[0]: read_boxes(file, size, classes)}
+        if form == 'masks':
+            return {rows[0]: read_objects(file, size, classes, self.points)}
+        if form == 'tags':
+            return {rows[0]: read_tags(file, classes)}
+        flat = read_answer(file, size, len(classes)).ravel()
+        parts: list[np.ndarray] = [flat] * len(rows)
+        if asking.query.kind == 'point':
+            parts = [flat[u : u + 1] for u in asking.query.unit[rows].tolist()]
+        elif asking.query.kind not in WHOLE:
+            pixels = UnitPixels(asking.units.map(sample))
+            parts = [flat[pixels[u]] for u in asking.query.unit[rows].tolist()]
+        return {row: None if (part == IGNORE).all() else part for row, part in zip(rows, parts)}
 
 
 def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray:
@@ -171,76 +130,6 @@ def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray
             f'Expected classes 0 to {n_classes - 1} or {IGNORE} in {path}, but got {int(bad[0])}'
         )
     return label
-
-
-def read_boxes(path: Path, size: tuple[int, int], classes: list[str]) -> Boxes | None:
-    """Reads a label file of boxes.
-
-    Args:
-        path: JSON with `boxes` (N lists x1 y1 x2 y2 in pixels) and `labels` (N class names), or
-            null for an image that was declined.
-        size: (height, width) of the image.
-        classes: Class names.
-
-    Raises:
-        ValueError: Unreadable, an unknown class, a box outside the image.
-    """
-    content = _json(path, ('boxes', 'labels'))
-    if content is None:
-        return None
-    try:
-        boxes = np.array(content['boxes'], np.float32).reshape(-1, 4)
-        names = [str(name) for name in content['labels']]
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f'Expected {path} to be JSON with `boxes` of four numbers each, but got: {error}'
-        ) from error
-    labels = _classes(names, path, classes)
-    limit = np.array([size[1], size[0], size[1], size[0]])
-    if ((boxes < 0) | (boxes > limit)).any():
-        raise ValueError(f'Expected boxes inside {size[1]} x {size[0]} pixels in {path}')
-    try:
-        return Boxes(boxes, labels)
-    except ValueError as error:
-        raise ValueError(f'In {path}: {error}') from error
-
-
-def read_tags(path: Path, classes: list[str]) -> Tags | None:
-    """Reads a label file of tags.
-
-    Args:
-        path: JSON with `tags` (class names), or null for an image that was declined.
-        classes: Class names.
-
-    Raises:
-        ValueError: Unreadable, an unknown class.
-    """
-    content = _json(path, ('tags',))
-    if content is None:
-        return None
-    if not isinstance(content['tags'], list):
-        raise ValueError(f'Expected a list of `tags` in {path}, but got {content["tags"]!r}')
-    return Tags(_classes([str(name) for name in content['tags']], path, classes))
-
-
-def _json(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """The content of a label file."""
-    wanted = ' and '.join(f'`{key}`' for key in keys)
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise ValueError(f'Expected {path} to be JSON with {wanted}, but got: {error}') from error
-    if content is not None and not (isinstance(content, dict) and set(keys) <= set(content)):
-        raise ValueError(f'Expected {path} to be JSON with {wanted}, but got: {str(content)[:80]}')
-    return content
-
-
-def _classes(names: list[str], path: Path, classes: list[str]) -> np.ndarray:
-    """(N,) int64 classes by name."""
-    for name in names:
-        if name not in classes:
-            raise ValueError(f'Unknown class {name!r} in {path}. {nearest(name, classes)}')
-    return np.array([classes.index(name) for name in names], np.int64)
 
 
 def _check_no_strangers(folder: Path, expected: list[str]) -> None:

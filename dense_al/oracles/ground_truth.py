@@ -1,13 +1,29 @@
 """The simulated annotator: reads the label files, with optional noise and declines."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dense_al.oracles.base import Asking, Oracle
+from dense_al.oracles.objects import SimulatedObjects
 from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES
-from dense_al.structures import IGNORE, WHOLE, Answer, Boxes, Label, Tags, tags_of
+from dense_al.structures import (
+    IGNORE,
+    WHOLE,
+    Answer,
+    Boxes,
+    Inside,
+    Instances,
+    Label,
+    Mask,
+    Tags,
+    tags_of,
+)
+
+Part = Callable[[int, int, np.random.Generator], Label | None]
 
 
 @ORACLES.register
@@ -16,10 +32,13 @@ class GroundTruth(Oracle):
 
     Args:
         noise: Probability in [0, 1] that a class within a unit, the class of an object, or a tag
-            is mistaken for another one.
+            is mistaken for another one, or that a point is said to be on the other side.
         decline: Probability in [0, 1] that a unit is declined (billed, not answered).
         prices: Price table, see `dense_al.pool.Prices`.
         ask_declined_again: Whether a declined unit may be asked again.
+        points: Points asked with each box in the place of a mask, see `Oracle`.
+        unsure: Points of an object nearer than this to its outline, in pixels, are declined: nobody
+            can say. 0: everything can be said.
     """
 
     source = 'ground_truth'
@@ -31,8 +50,13 @@ class GroundTruth(Oracle):
         decline: float = 0.0,
         prices: dict[str, Any] | None = None,
         ask_declined_again: bool = False,
+        points: int | None = None,
+        unsure: float = 0.0,
     ) -> None:
-        super().__init__(prices, ask_declined_again)
+        super().__init__(prices, ask_declined_again, points)
+        if not isinstance(unsure, (int, float)) or not 0 <= unsure < np.inf:
+            raise ValueError(f'Expected `unsure` to be a number of at least 0, but got {unsure!r}')
+        self.unsure = unsure
         for name, value in (('noise', noise), ('decline', decline)):
             if not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise ValueError(f'Expected `{name}` in [0, 1], but got {value!r}')
@@ -46,33 +70,52 @@ class GroundTruth(Oracle):
         labels: dict[int, Label | None] = {}
         for sample in np.unique(query.sample):
             label = asking.read_label(int(sample))
-            label = tags_of(label) if query.kind == 'tags' else label
-            pixels = None if query.kind in WHOLE else UnitPixels(asking.units.map(int(sample)))
+            part = self._part_of(label, asking, int(sample))
             for i in np.flatnonzero(query.sample == sample):
                 rng = np.random.default_rng(int(seeds[i]))
-                values = self._noisy(_part(label, pixels, int(query.unit[i])), asking, rng)
+                values = part(int(query.instance[i]), int(query.unit[i]), rng)
+                values = None if values is None else self._noisy(values, asking, rng)
                 labels[int(i)] = None if declined[i] else values
         return self._answers(asking, labels)
+
+    def _part_of(self, label: Label, asking: Asking, sample: int) -> Part:
+        """(instance, unit, rng) -> what a sample's label says about one unit."""
+        kind = asking.query.kind
+        if kind == 'tags':
+            return lambda instance, unit, rng: tags_of(label)
+        if isinstance(label, Instances):
+            objects = SimulatedObjects(label, asking.manifest.size(sample), self.unsure)
+            if kind == 'image' and self.points is not None:
+                return lambda instance, unit, rng: objects.with_points(self.points or 0, rng)
+            if kind == 'instance':
+                return lambda instance, unit, rng: objects.mask(instance)
+            if kind == 'point':
+                return lambda instance, unit, rng: objects.inside(instance, unit)
+        if isinstance(label, Boxes):
+            return lambda instance, unit, rng: label
+        flat = label.ravel()  # type: ignore[union-attr]
+        if kind in WHOLE:
+            return lambda instance, unit, rng: flat
+        if kind == 'point':
+            return lambda instance, unit, rng: flat[unit : unit + 1]
+        pixels = UnitPixels(asking.units.map(sample))
+        return lambda instance, unit, rng: flat[pixels[unit]]
 
     def _noisy(self, label: Label, asking: Asking, rng: np.random.Generator) -> Label:
         """The label with mistakes: of pixels whole classes, of boxes single objects."""
         n = len(asking.classes)
         if not self.noise:
             return label
+        if isinstance(label, Inside):
+            return Inside(label.value != (rng.random() < self.noise))
+        if isinstance(label, Mask):
+            return label
         if isinstance(label, (Boxes, Tags)):
             wrong = rng.random(len(label)) < self.noise
             other = (label.labels + rng.integers(1, max(n, 2), len(label))) % n
             labels = np.where(wrong, other, label.labels)
-            return Tags(labels) if isinstance(label, Tags) else Boxes(label.boxes, labels)
+            return Tags(labels) if isinstance(label, Tags) else replace(label, labels=labels)
         return mistaken(label, self.noise, n, rng)
-
-
-def _part(label: Label, pixels: UnitPixels | None, unit: int) -> Label:
-    """What a sample's label says about one unit."""
-    if isinstance(label, (Boxes, Tags)):
-        return label
-    flat = label.ravel()
-    return flat if pixels is None else flat[pixels[unit]]
 
 
 def mistaken(

@@ -3,6 +3,7 @@
 from dense_al.pool.answers import AnswerStore, UnitPixels, Units, WholeImages
 from dense_al.pool.boxes import BoxStore
 from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices, price_kind
+from dense_al.pool.instances import InstanceStore
 from dense_al.pool.ledger import Ledger, Totals, totals
 from dense_al.pool.tags import TagStore
 from dense_al.pool.views import views
@@ -11,6 +12,7 @@ __all__ = [
     'DEFAULT_PRICES',
     'AnswerStore',
     'BoxStore',
+    'InstanceStore',
     'Ledger',
     'Price',
     'Prices',

@@ -88,7 +88,16 @@ class Ledger:
             for a in self._current.values()
             if a.source != 'model' and (a.status == ANSWERED or not ask_declined_again)
         ]
-        whole = np.array([a.sample for a in closed if a.kind == 'image'], np.int64)
+        # Boxes drawn in an image leave the masks of its objects to be asked.
+        of_objects = kind in ('instance', 'point')
+        whole = np.array(
+            [
+                a.sample
+                for a in closed
+                if a.kind == 'image' and not (of_objects and holds_boxes(a.payload))
+            ],
+            np.int64,
+        )
         keys = {(a.sample, a.instance, a.unit) for a in closed if a.kind == kind}
         asked = np.isin(rows.sample, whole)
         if keys:
@@ -98,6 +107,16 @@ class Ledger:
             _, inverse = np.unique(both, axis=0, return_inverse=True)
             asked |= np.isin(inverse[len(known) :], inverse[: len(known)])
         return asked
+
+    def units_asked(self, kind: str) -> list[Answer]:
+        """Everything of a kind that people were asked, declined or not, oldest first."""
+        return [a for a in self._current.values() if a.kind == kind and a.source != 'model']
+
+    @property
+    def objects(self) -> int:
+        """Objects that have a box."""
+        drawn = [a.payload for a in self.in_force() if holds_boxes(a.payload)]
+        return sum(len(decode_boxes(payload)) for payload in drawn)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(C,) int64: units in force whose dominant class is each class; of boxes, every object."""

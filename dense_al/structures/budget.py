@@ -6,7 +6,7 @@ import numpy as np
 
 from dense_al.registry import ConfigError, nearest
 
-BUDGET_UNITS = ('units', 'pixels', 'points', 'percent', 'clicks', 'seconds')
+BUDGET_UNITS = ('units', 'per_object', 'pixels', 'points', 'percent', 'clicks', 'seconds')
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,9 @@ class Budget:
 
     Attributes:
         per_round: The amount, > 0.
-        unit: `units` (images, regions ...), `pixels`, `points`, `percent` (of all pixels or points
-            of the pool), `clicks` or `seconds`.
+        unit: `units` (images, regions ...), `per_object` (units for each object that has a box, on
+            average), `pixels`, `points`, `percent` (of all pixels or points of the pool), `clicks`
+            or `seconds`.
     """
 
     per_round: float
@@ -37,8 +38,15 @@ class Budget:
                 f'Expected `budget.per_round` of at most 100 percent, but got {self.per_round}'
             )
 
-    def amount(self, pool_elements: int) -> float:
-        """The limit in the units of `measure`; `pool_elements` are all pixels of the pool."""
+    def amount(self, pool_elements: int, objects: int = 0) -> float:
+        """The limit in the units of `measure`.
+
+        Args:
+            pool_elements: All pixels or points of the pool.
+            objects: Objects that have a box.
+        """
+        if self.unit == 'per_object':
+            return self.per_round * objects
         return self.per_round / 100 * pool_elements if self.unit == 'percent' else self.per_round
 
     def measure(self, size: np.ndarray, clicks: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -49,7 +57,7 @@ class Budget:
             clicks: (N,) clicks they are billed.
             seconds: (N,) seconds they are billed.
         """
-        if self.unit == 'units':
+        if self.unit in ('units', 'per_object'):
             return np.ones(len(size))
         if self.unit in ('pixels', 'points', 'percent'):
             return np.asarray(size, np.float64)

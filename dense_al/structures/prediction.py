@@ -98,3 +98,47 @@ class DetPrediction:
     remembered: np.ndarray | None = None
     tags: np.ndarray | None = None
     weak_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """Which maps of an object an acquisition sees.
+
+    Attributes:
+        views: Where the predictions of one object come from: `positives` (places or proposals that
+            training would match to it), `flip` (the image and its mirror image) or `dropout`.
+        mean: Whether their mean is enough; it is all that is kept then.
+        most: Positives of an object, best scores first; of an image together at most 500.
+        passes: Passes with dropout in front of the last layers.
+        dropout: Probability of that dropout.
+        seed: Of the dropout; each sample and pass has a stream of its own.
+    """
+
+    views: str = 'positives'
+    mean: bool = True
+    most: int = 32
+    passes: int = 8
+    dropout: float = 0.5
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class InstancePrediction:
+    """What a model says of the given objects of one image: N boxes that people drew.
+
+    Attributes:
+        sample: Index into the manifest.
+        size: Height and width of the image in pixels.
+        boxes: (N, 4) float32, x1 y1 x2 y2 in pixels of the original image.
+        has_mask: (N,) bool, objects whose whole mask is known.
+        asked: For each object (n_i, 2) int64 y, x of the pixels that were asked.
+        maps: For each object (V, h, w) float32 foreground probabilities of the pixels in its box,
+            see `pixel_boxes`; None where the model has nothing to say. Empty unless asked for.
+    """
+
+    sample: int
+    size: tuple[int, int]
+    boxes: np.ndarray
+    has_mask: np.ndarray
+    asked: tuple[np.ndarray, ...]
+    maps: tuple[np.ndarray | None, ...] = ()

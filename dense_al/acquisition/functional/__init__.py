@@ -27,7 +27,13 @@ from dense_al.acquisition.functional.inter_frame import inter_frame_scores, sele
 from dense_al.acquisition.functional.k_center import k_center_greedy
 from dense_al.acquisition.functional.kmeans import weighted_kmeans
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
-from dense_al.acquisition.functional.points import point_of_max_entropy
+from dense_al.acquisition.functional.points import (
+    mask_uncertainty,
+    peaks,
+    pixel_boxes,
+    point_of_max_entropy,
+    random_points,
+)
 from dense_al.acquisition.functional.redal import diversity_aware_order, redal_region_score
 from dense_al.acquisition.functional.region import (
     region_count,
@@ -69,8 +75,12 @@ __all__ = [
     'kmeans_pp',
     'least_confidence',
     'margin',
+    'mask_uncertainty',
+    'peaks',
+    'pixel_boxes',
     'point_of_max_entropy',
     'random_among_top',
+    'random_points',
     'redal_region_score',
     'region_count',
     'region_impurity',

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+POINT_METRICS = ('entropy', 'variance', 'mutual_information')
+
 
 def binary_entropy(probs: ArrayLike, *, eps: float = 1e-12) -> NDArray[np.float64]:
     """Entropy of a yes/no distribution, elementwise.
@@ -67,7 +69,7 @@ def point_of_max_entropy(
     probs, boxes = _checked(mask_probs, boxes)
     n, height, width = probs.shape
     _check_exclude(exclude, probs.shape)
-    limits = _pixel_boxes(boxes, height, width)
+    limits = pixel_boxes(boxes, height, width)
     points = np.full((n, 2), -1, dtype=np.int64)
     value = np.zeros(n)
     for i, (x0, y0, x1, y1) in enumerate(limits):
@@ -84,13 +86,119 @@ def point_of_max_entropy(
     return points, value
 
 
-def _pixel_boxes(boxes: NDArray, height: int, width: int) -> NDArray[np.int64]:
-    """Floored x0, y0, x1, y1 (exclusive end), inside the image, at least one pixel each."""
+def mask_uncertainty(probs: ArrayLike, metric: str = 'entropy') -> NDArray[np.float64]:
+    """How unsure several predictions of one mask are, pixel by pixel.
+
+    Args:
+        probs: (V, h, w) float in [0, 1], foreground probabilities of V >= 1 predictions.
+        metric: `entropy` of their mean (with one prediction the margin has the same order), their
+            `variance`, or `mutual_information`, the entropy of the mean less the mean entropy.
+
+    Returns:
+        (h, w) float64 >= 0; nats, except for the variance.
+
+    Raises:
+        ValueError: Another metric or shape.
+
+    >>> mask_uncertainty([[[0.0, 0.5]], [[1.0, 0.5]]], 'mutual_information').round(3).tolist()
+    [[0.693, 0.0]]
+    """
+    values = np.asarray(probs, np.float64)
+    if values.ndim != 3 or len(values) == 0:
+        raise ValueError(f'Expected `probs` of shape (V, h, w), but got {values.shape}')
+    if metric not in POINT_METRICS:
+        raise ValueError(f'Expected `metric` of {POINT_METRICS}, but got {metric!r}')
+    if metric == 'variance':
+        return values.var(axis=0)
+    mean = binary_entropy(values.mean(axis=0))
+    if metric == 'entropy':
+        return mean
+    return np.maximum(mean - binary_entropy(values).mean(axis=0), 0)
+
+
+def peaks(
+    score: NDArray, n: int, *, exclude: ArrayLike | None = None, min_distance: float = 0.0
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The best pixels of a map that keep a distance from each other and from earlier ones.
+
+    Args:
+        score: (h, w) float, finite.
+        n: How many at most.
+        exclude: (m, 2) int y, x that are not taken again, inside the map or not.
+        min_distance: Pixels nearer than this to one that is taken or excluded are left out.
+
+    Returns:
+        (k, 2) int64 y, x and (k,) float64 scores, best first, k <= n; the first in raster order
+        among equals.
+
+    >>> peaks(np.array([[3.0, 2.0, 0.0, 1.0]]), 2, min_distance=2)[0].tolist()
+    [[0, 0], [0, 3]]
+    """
+    left = np.array(score, np.float64)
+    for y, x in np.asarray([] if exclude is None else exclude, np.int64).reshape(-1, 2):
+        _clear(left, int(y), int(x), min_distance)
+    points, values = [], []
+    for _ in range(n):
+        best = int(left.argmax()) if left.size else 0
+        y, x = divmod(best, left.shape[1])
+        if not left.size or left[y, x] == -np.inf:
+            break
+        points.append((y, x))
+        values.append(left[y, x])
+        _clear(left, y, x, min_distance)
+    return np.array(points, np.int64).reshape(-1, 2), np.array(values, np.float64)
+
+
+def random_points(
+    boxes: ArrayLike, size: tuple[int, int], n: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Pixels drawn uniformly from boxes; of equal streams, fewer are the first of more.
+
+    Args:
+        boxes: (N, 4) float, x0, y0, x1, y1 in pixels.
+        size: Height and width of the image.
+        n: How many for each box.
+        rng: Source of randomness.
+
+    Returns:
+        (N, n, 2) int64 y, x.
+
+    >>> rng = np.random.default_rng(0)
+    >>> random_points([[4, 2, 5, 3]], (8, 8), 2, rng).tolist()
+    [[[2, 4], [2, 4]]]
+    """
+    limits = pixel_boxes(boxes, *size)
+    draws = rng.random((n, len(limits), 2)).transpose(1, 0, 2)
+    low, span = limits[:, None, [1, 0]], (limits[:, 2:] - limits[:, :2])[:, None, ::-1]
+    return low + np.floor(draws * span).astype(np.int64)
+
+
+def pixel_boxes(boxes: ArrayLike, height: int, width: int) -> NDArray[np.int64]:
+    """Floored x0, y0, x1, y1 (exclusive end), inside the image, at least one pixel each.
+
+    Args:
+        boxes: (N, 4) float, x0, y0, x1, y1 in pixels.
+        height: Of the image.
+        width: Of the image.
+
+    Returns:
+        (N, 4) int64.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     size = np.array([width, height])
     whole = np.floor(boxes)
     low = np.clip(whole[:, :2], 0, size - 1)
     high = np.maximum(np.clip(whole[:, 2:], 0, size), low + 1)
     return np.concatenate([low, high], axis=1).astype(np.int64)
+
+
+def _clear(left: NDArray, y: int, x: int, distance: float) -> None:
+    """Takes out a pixel and all nearer than a distance (in place)."""
+    reach = max(int(np.ceil(distance)) - 1, 0)
+    top, start = max(y - reach, 0), max(x - reach, 0)
+    near = left[top : max(y + reach + 1, 0), start : max(x + reach + 1, 0)]
+    rows, columns = np.ogrid[top : top + near.shape[0], start : start + near.shape[1]]
+    near[(rows - y) ** 2 + (columns - x) ** 2 < max(distance, 0.5) ** 2] = -np.inf
 
 
 def _excluded(exclude: ArrayLike, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.bool_]:

@@ -1,0 +1,3 @@
+_base_ = [
+    '../_base_/sandbox/glyphs_masks.py', '../_base_/acquisition/points_mutual.py',
+    '../_base_/schedule/point_rounds.py']

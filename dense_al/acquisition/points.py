@@ -1,0 +1,198 @@
+"""Points on objects whose boxes are drawn: where the mask is least certain.
+
+Li et al., APIS: Active Pointly-Supervised Instance Segmentation, ECCV 2022.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dense_al.acquisition import functional as F
+from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, take
+from dense_al.pool import Units
+from dense_al.registry import ACQUISITIONS, ConfigError, nearest
+from dense_al.structures import (
+    ElementRows,
+    InstancePrediction,
+    Instances,
+    MaskOptions,
+    Query,
+    decode_boxes,
+    holds_boxes,
+)
+
+METRICS = ('entropy', 'variance', 'mutual_information', 'random')
+VIEWS = ('positives', 'flip', 'dropout')
+TRIES = 16  # random draws before the free pixels of a box are listed
+DRAWN = -1  # unit of a row whose pixel is drawn when it is asked
+
+
+@ACQUISITIONS.register
+class PointUncertainty(Acquisition):
+    """Asks whether a pixel in an object's box lies on the object.
+
+    Objects with a whole mask are not asked about. Pixels are never asked twice. An object that the
+    model says nothing about, or is certain of everywhere, is asked at a random pixel.
+
+    Args:
+        metric: `entropy` of the mean foreground probability (the margin would choose the same
+            pixels), `variance` or `mutual_information` of several predictions, or `random`.
+        per_instance: Points asked of each object, as the papers do; None: the best ones of all
+            objects (beyond the papers). The budget bounds both.
+        candidates: Points that each object offers where `per_instance` is None.
+        views: Where the predictions come from: `positives`, `flip` or `dropout`, see `MaskOptions`.
+        min_distance: Least distance in pixels between points of one object.
+        avoid_outline: Pixels nearer than this to the predicted outline are not asked, as people can
+            hardly tell there; objects with no other pixel are asked anyway.
+        most: Positives of an object.
+        passes: Passes with dropout.
+        dropout: Its probability.
+
+    Raises:
+        ConfigError: Values out of range.
+    """
+
+    kind = 'point'
+    observes = frozenset({'labelled'})
+    unit: Any = {'type': 'Image'}
+
+    def __init__(
+        self,
+        metric: str = 'entropy',
+        per_instance: int | None = 1,
+        candidates: int = 4,
+        views: str = 'positives',
+        min_distance: float = 0.0,
+        avoid_outline: float = 0.0,
+        most: int = 32,
+        passes: int = 8,
+        dropout: float = 0.5,
+    ) -> None:
+        for name, value, valid in (('metric', metric, METRICS), ('views', views, VIEWS)):
+            if value not in valid:
+                raise ConfigError(
+                    f'Unknown `acquisition.{name}` {value!r}. {nearest(str(value), valid)}'
+                )
+        counts = {'candidates': candidates, 'most': most, 'passes': passes}
+        if per_instance is not None:
+            counts['per_instance'] = per_instance
+        for name, number in counts.items():
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise ConfigError(
+                    f'Expected `acquisition.{name}` to be an integer of at least 1, '
+                    f'but got {number!r}'
+                )
+        for name, distance in (('min_distance', min_distance), ('avoid_outline', avoid_outline)):
+            if not isinstance(distance, (int, float)) or not 0 <= distance < np.inf:
+                raise ConfigError(
+                    f'Expected `acquisition.{name}` to be a number of at least 0, '
+                    f'but got {distance!r}'
+                )
+        self.metric, self.offered = metric, per_instance or candidates
+        self.min_distance, self.avoid_outline = float(min_distance), float(avoid_outline)
+        self.needs = frozenset({'objects'} if metric == 'random' else {'objects', 'masks'})
+        self.options = MaskOptions(
+            views=views, mean=metric == 'entropy', most=most, passes=passes, dropout=dropout
+        )
+
+    def observe(self, prediction: InstancePrediction, sample: int, units: Units) -> ElementRows:
+        height, width = prediction.size
+        limits = F.pixel_boxes(prediction.boxes, height, width)
+        parts = []
+        for i in np.flatnonzero(~prediction.has_mask):
+            x0, y0, x1, y1 = limits[i]
+            probs = prediction.maps[i] if prediction.maps else None
+            at, score = self._best(probs, prediction.asked[i] - [y0, x0])
+            unit = (y0 + at[:, 0]) * width + x0 + at[:, 1]
+            lacking = self.offered - len(unit)
+            unit = np.concatenate([unit, DRAWN - np.arange(lacking)])
+            parts.append(
+                ElementRows(
+                    sample=np.full(len(unit), sample, np.int64),
+                    instance=np.full(len(unit), i, np.int64),
+                    unit=unit,
+                    score=np.concatenate([score, np.zeros(lacking)]),
+                    size=np.ones(len(unit), np.int64),
+                    category=np.full(len(unit), -1, np.int64),
+                    # What a random pixel is drawn from.
+                    features=np.tile(np.array([x0, y0, x1, y1, width], np.float32), (len(unit), 1)),
+                )
+            )
+        return ElementRows.concatenate(parts)
+
+    def _best(self, probs: np.ndarray | None, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (k, 2) y, x of a box and (k,) scores above 0; none where there is no map."""
+        if probs is None:
+            return np.zeros((0, 2), np.int64), np.zeros(0)
+        score = F.mask_uncertainty(probs, self.metric)
+        if self.avoid_outline > 0:
+            score = _away_from_outline(score, probs.mean(0) > 0.5, self.avoid_outline)
+        at, value = F.peaks(score, self.offered, exclude=asked, min_distance=self.min_distance)
+        unsure = value > 1e-9
+        return at[unsure], value[unsure]
+
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        rows = rows.sorted_by_key()
+        if self.metric == 'random':
+            rows = replace(rows, score=given.rng.random(len(rows)))
+        order = given.rng.permutation(len(rows))
+        order = order[np.argsort(-rows.score[order], kind='stable')]
+        spend = given.spend(self.kind, rows)
+        rows, spend = rows.take(order), spend[order]
+        unit = self._drawn(rows, given)
+        rows, spend = replace(rows, unit=unit).take(unit >= 0), spend[unit >= 0]
+        if len(rows) == 0:
+            raise NothingLeftError('Expected pixels of objects left to ask, but got none')
+        picks = take(np.arange(len(rows)), spend, given.amount)
+        return self.query(rows, picks, spend, given)
+
+    def _drawn(self, rows: ElementRows, given: Selection) -> np.ndarray:
+        """(N,) int64 pixels; random ones where none was chosen, -1 where no pixel is left."""
+        assert rows.features is not None
+        taken = {(a.sample, a.instance, a.unit) for a in given.ledger.units_asked(self.kind)}
+        keys = list(zip(rows.sample.tolist(), rows.instance.tolist(), rows.unit.tolist()))
+        taken.update(keys)
+        taken |= _drawn_with_boxes(rows, given)
+        unit = rows.unit.copy()
+        for i in np.flatnonzero(rows.unit < 0):
+            unit[i] = _free_pixel(rows.features[i].astype(np.int64), keys[i][:2], taken, given.rng)
+            taken.add((*keys[i][:2], int(unit[i])))
+        return unit
+
+
+def _drawn_with_boxes(rows: ElementRows, given: Selection) -> set[tuple[int, int, int]]:
+    """Keys of the points that were answered together with the boxes of the rows' samples."""
+    assert rows.features is not None
+    widths = dict(zip(rows.sample.tolist(), rows.features[:, 4].astype(int).tolist()))
+    found: set[tuple[int, int, int]] = set()
+    for answer in given.ledger.in_force():
+        if answer.sample in widths and holds_boxes(answer.payload):
+            objects = decode_boxes(answer.payload)
+            if isinstance(objects, Instances):
+                units = objects.points[..., 1] * widths[answer.sample] + objects.points[..., 0]
+                found.update((answer.sample, i, int(u)) for i, row in enumerate(units) for u in row)
+    return found
+
+
+def _free_pixel(box: np.ndarray, key: tuple[int, int], taken: set, rng: np.random.Generator) -> int:
+    """y * width + x of a random pixel of a box x0 y0 x1 y1 width, -1 if all are taken."""
+    x0, y0, x1, y1, width = (int(v) for v in box)
+    for _ in range(TRIES):
+        unit = int(rng.integers(y0, y1)) * width + int(rng.integers(x0, x1))
+        if (*key, unit) not in taken:
+            return unit
+    every = (np.arange(y0, y1)[:, None] * width + np.arange(x0, x1)).ravel()
+    free = [u for u in every.tolist() if (*key, u) not in taken]
+    return int(rng.choice(free)) if free else -1
+
+
+def _away_from_outline(score: np.ndarray, inside: np.ndarray, distance: float) -> np.ndarray:
+    """A map without pixels near the outline; as it was where no other is left."""
+    from scipy.ndimage import distance_transform_edt
+
+    if inside.all() or not inside.any():
+        return score
+    far = np.maximum(distance_transform_edt(inside), distance_transform_edt(~inside))
+    keep = far - 0.5 >= distance
+    return np.where(keep, score, 0) if keep.any() else score

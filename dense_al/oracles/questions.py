@@ -1,0 +1,121 @@
+"""What people are shown: pictures with what is asked drawn in them, and a list of it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from skimage.segmentation import find_boundaries
+
+from dense_al.oracles.base import Asking
+from dense_al.pool import BoxStore
+from dense_al.regions import read_image
+from dense_al.structures import IGNORE, WHOLE
+
+OUTLINE = (255, 230, 0)
+OF_OBJECTS = ('instance', 'point')
+
+
+def form_of(asking: Asking) -> str:
+    """What a label file holds: `pixels`, `boxes`, `masks`, `tags`, or `answers` about objects."""
+    if asking.query.kind in OF_OBJECTS and (asking.query.instance >= 0).all():
+        return 'answers'
+    return 'tags' if asking.query.kind == 'tags' else asking.form
+
+
+def label_name(asking: Asking, sample: int) -> str:
+    """The name of a sample's label file."""
+    suffix = '.png' if form_of(asking) == 'pixels' else '.json'
+    return plain_name(asking.manifest.names[sample]) + suffix
+
+
+def plain_name(name: str) -> str:
+    """A sample's name as a file name without suffix: `a/b.png` becomes `a__b`.
+
+    >>> plain_name('town/0001.png')
+    'town__0001'
+    """
+    return str(Path(name).with_suffix('')).replace(os.sep, '__')
+
+
+def write_questions(folder: Path, asking: Asking) -> None:
+    """Writes the pictures and, last of all, `query.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ask = _ask_objects if form_of(asking) == 'answers' else _ask_units
+    samples = [ask(folder, asking, int(s)) for s in np.unique(asking.query.sample)]
+    content = {
+        'kind': asking.query.kind,
+        'form': form_of(asking),
+        'classes': asking.classes,
+        'ignore': IGNORE,
+        'samples': samples,
+    }
+    temporary = folder / '.query.json.tmp'
+    temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
+    os.replace(temporary, folder / 'query.json')
+
+
+def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:
+    """The questions about a sample's objects, in the order of the query."""
+    width = asking.manifest.size(sample)[1]
+    questions = []
+    for row in np.flatnonzero(asking.query.sample == sample):
+        question = {'instance': int(asking.query.instance[row])}
+        if asking.query.kind == 'point':
+            y, x = divmod(int(asking.query.unit[row]), width)
+            question.update(x=x, y=y)
+        questions.append(question)
+    return questions
+
+
+def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
+    """Writes one image with the outlines of the units asked."""
+    query, name = asking.query, plain_name(asking.manifest.names[sample])
+    units = query.unit[query.sample == sample]
+    unit_map = np.zeros(asking.manifest.size(sample), np.int32)
+    if query.kind == 'point':
+        unit_map = np.arange(unit_map.size, dtype=np.int32).reshape(unit_map.shape)
+    elif query.kind not in WHOLE:
+        unit_map = asking.units.map(sample)
+    asked = np.where(np.isin(unit_map, units), unit_map + 1, 0)
+    picture = read_image(asking.manifest.paths[sample]).copy()
+    picture[find_boundaries(asked, mode='inner') & (asked > 0)] = OUTLINE
+    Image.fromarray(picture).save(folder / f'{name}_asked.png')
+    Image.fromarray(asked.astype(np.uint16)).save(folder / f'{name}_units.png')
+    return {
+        **_listed(asking, sample),
+        'units': f'{name}_units.png',
+        'asked': units.tolist(),
+    }
+
+
+def _ask_objects(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
+    """Writes one image with the boxes and points asked about."""
+    name = plain_name(asking.manifest.names[sample])
+    objects = BoxStore(asking.ledger.in_force()).boxes(sample)
+    questions = asked_objects(asking, sample)
+    picture = Image.fromarray(read_image(asking.manifest.paths[sample]))
+    pen = ImageDraw.Draw(picture)
+    for question in questions:
+        i = question['instance']
+        question['box'] = objects.boxes[i].tolist()
+        question['class'] = asking.classes[int(objects.labels[i])]
+        pen.rectangle(objects.boxes[i].tolist(), outline=OUTLINE)
+        if 'x' in question:
+            x, y = question['x'], question['y']
+            pen.line([x - 4, y, x + 4, y], OUTLINE)
+            pen.line([x, y - 4, x, y + 4], OUTLINE)
+    picture.save(folder / f'{name}_asked.png')
+    return {**_listed(asking, sample), 'asked': questions}
+
+
+def _listed(asking: Asking, sample: int) -> dict[str, Any]:
+    """What the list says of an image in any case."""
+    return {
+        'name': asking.manifest.names[sample],
+        'image': asking.manifest.paths[sample],
+        'picture': f'{plain_name(asking.manifest.names[sample])}_asked.png',
+        'label': f'labels/{label_name(asking, sample)}',
+    }
