@@ -1,5 +1,10 @@
-"""Density ratio, 20,000 x 256 and 10 components, against a converged fit and scikit-learn."""
+"""Density ratio, 20,000 x 256 and 10 components, against a converged fit and scikit-learn.
 
+Then the memory of a target of 1,000,000 x 64, in a process of its own.
+"""
+
+import multiprocessing
+import resource
 import time
 
 import numpy as np
@@ -36,6 +41,8 @@ def main():
         with_sklearn = False
     for world in (separated, overlapping):
         compare(world, with_sklearn)
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        pool.apply(measure_memory)
 
 
 def compare(world, with_sklearn):
@@ -69,6 +76,29 @@ def auc(ratio):
     """Chance that a row of the planted mode scores above another one."""
     ranks = ratio.argsort().argsort()[:NEW].sum() - NEW * (NEW - 1) / 2
     return ranks / (NEW * (N - NEW))
+
+
+def measure_memory():
+    """Peak resident memory above that of the features themselves."""
+    rng = np.random.default_rng(0)
+    source, target = (
+        rng.standard_normal((rows, 64), dtype=np.float32) for rows in (200_000, 1_000_000)
+    )
+    target[:50_000] += 1
+    before = peak()
+    start = time.perf_counter()
+    density_ratio(source, target)
+    print('robust, 1000000 x 64 target, 200000 x 64 source, float32, 10 components')
+    print(
+        f'  {time.perf_counter() - start:.1f} s, features'
+        f' {(source.nbytes + target.nbytes) / 2**20:.0f} MiB, above them'
+        f' {peak() - before:.0f} MiB'
+    )
+
+
+def peak():
+    """Largest resident memory so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == '__main__':

@@ -5,21 +5,29 @@ from dense_al.acquisition.box_in_box import BoxInBox
 from dense_al.acquisition.composed import Composed
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
 from dense_al.acquisition.points import PointUncertainty
+from dense_al.acquisition.region_samplers import Badge, BoundaryQuota, Clue, DiversityAware
+from dense_al.acquisition.region_scores import RIPU, BestVersusSecondBest
 from dense_al.acquisition.samplers import KCenter, KMeansPlusPlus, RandomOrder, TopK
 from dense_al.acquisition.tags import ClassBalancedRandom, ImageTags, WeakLoss
 
 __all__ = [
     'Acquisition',
+    'Badge',
+    'BestVersusSecondBest',
+    'BoundaryQuota',
     'BoxInBox',
     'BoxUncertainty',
     'ClassBalancedRandom',
+    'Clue',
     'Composed',
+    'DiversityAware',
     'ImageCoreSet',
     'ImageTags',
     'KCenter',
     'KMeansPlusPlus',
     'NothingLeftError',
     'PointUncertainty',
+    'RIPU',
     'RandomOrder',
     'Selection',
     'TopK',

@@ -10,9 +10,10 @@ import torch
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import SHORT
 from dense_al.acquisition.base import Acquisition, Selection, check_share
+from dense_al.acquisition.region_samplers import ProbabilitySampler
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
-from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError, check_keys
+from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError
 from dense_al.structures import ElementRows, Query, SegPrediction
 
 
@@ -25,11 +26,14 @@ class Composed(Acquisition):
         score: Config of the score, or a list of them, each with an optional `weight` (their
             weighted sum counts); None where the sampler needs no score.
         weight: None, or `'class'`: units are weighted by (n + C) / (n_c + 1), n_c being the
-            labelled units of their predicted class (Riedlinger et al. 2023).
+            labelled units of their predicted class (Riedlinger et al. 2023); or `'rarity'`: scores
+            are scaled to [0, 1] and weighted by exp(-share), the share of all units that are
+            predicted as that class (Cai et al. 2021).
         aggregate: `mean`, `max`, `sum`, or a dict such as ``dict(type='TopKMean', k=50)``.
         subset: Share of the samples, drawn anew each round, that are observed at all; None: all.
         prefilter: Share of the candidates, best scores first, that the sampler sees; None: all.
-        sampler: Config of the sampler: `TopK`, `RandomOrder`, `KCenter`, `KMeansPlusPlus`.
+        sampler: Config of the sampler: `TopK`, `RandomOrder`, `KCenter`, `KMeansPlusPlus`,
+            `DiversityAware`, `Clue`, `Badge`, `BoundaryQuota`.
     """
 
     def __init__(
@@ -49,8 +53,10 @@ class Composed(Acquisition):
         aggregate = SHORT.get(aggregate, aggregate) if isinstance(aggregate, str) else aggregate
         self.aggregate = AGGREGATES.build(aggregate, 'acquisition.aggregate')
         self.sampler = SAMPLERS.build(sampler, 'acquisition.sampler')
-        if weight not in (None, 'class'):
-            raise ConfigError(f"Expected `acquisition.weight` None or 'class', but got {weight!r}")
+        if weight not in (None, 'class', 'rarity'):
+            raise ConfigError(
+                f"Expected `acquisition.weight` None, 'class' or 'rarity', but got {weight!r}"
+            )
         self.weight = weight
         self.subset = check_share('subset', subset)
         self.prefilter = check_share('prefilter', prefilter)
@@ -77,6 +83,8 @@ class Composed(Acquisition):
             if prediction.features is None:
                 raise ValueError('Expected a prediction with features, but got none')
             features = unit_features(prediction.features.cpu().numpy(), unit_map, n)
+            if isinstance(self.sampler, ProbabilitySampler):
+                features = self.sampler.encode(prediction.probs, features, unit_map)
         category = dominant(prediction.labels, unit_map, n) if self.weight else None
         return ElementRows.of_sample(sample, score, size, category, features)
 
@@ -85,7 +93,10 @@ class Composed(Acquisition):
         asked = self.asked(rows, given)
         if self.random:
             rows = replace(rows, score=given.rng.random(len(rows)))
-        if self.weight:
+        if self.weight == 'rarity':
+            score = F.class_balanced_score(rows.score, rows.category, given.n_classes)
+            rows = replace(rows, score=score)
+        if self.weight == 'class':
             counts = given.ledger.class_counts(given.n_classes)
             factor = (counts.sum() + given.n_classes) / (counts + 1)
             rows = replace(rows, score=rows.score * factor[rows.category])
@@ -109,8 +120,6 @@ def _scores(score: Any) -> list[tuple[Any, float]]:
         if isinstance(cfg, Mapping) and len(listed) > 1:
             cfg = dict(cfg)
             weight = float(cfg.pop('weight', 1.0))
-        elif isinstance(cfg, Mapping):
-            check_keys(cfg, ['type'], field)
         built.append((SCORES.build(cfg, field), weight))
     return built
 

@@ -111,9 +111,8 @@ class AcquisitionContract(ABC):
         rows = self.rows()
         flat = ElementRows.of_sample(0, np.zeros(len(rows)), rows.size)
         if rows.features is not None:
-            flat = ElementRows.of_sample(
-                0, np.zeros(len(rows)), rows.size, features=np.ones_like(rows.features)
-            )
+            same = np.repeat(rows.features[:1], len(rows), axis=0)
+            flat = ElementRows.of_sample(0, np.zeros(len(rows)), rows.size, features=same)
         picks = {tuple(_keys(self.select(flat, seed=seed))) for seed in range(5)}
         assert len(picks) > 1
 

@@ -41,6 +41,38 @@ class TestKMeansPlusPlus(AcquisitionContract):
         return Composed(unit=GRID, sampler=dict(type='KMeansPlusPlus'))
 
 
+class TestDiversityAware(AcquisitionContract):
+    def acquisition(self):
+        return Composed(
+            unit=GRID, score='Entropy', sampler=dict(type='DiversityAware', n_clusters=5)
+        )
+
+
+class TestClue(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='Entropy', sampler='Clue')
+
+
+class TestBadge(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, sampler='Badge')
+
+
+class TestBoundaryQuota(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, sampler='BoundaryQuota')
+
+
+class TestRIPU(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score=dict(type='RIPU', radius=2))
+
+
+class TestClassBalancedBvSB(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='BestVersusSecondBest', weight='rarity')
+
+
 @pytest.mark.parametrize(
     'change, message',
     [
@@ -50,6 +82,15 @@ class TestKMeansPlusPlus(AcquisitionContract):
         (dict(sampler=dict(type='KCenter', metrik='x')), r'acquisition.sampler.metrik'),
         (dict(aggregate='meen'), r'Unknown aggregate `meen`'),
         (dict(aggregate=dict(type='TopKMean')), r'acquisition.aggregate.k`, which is required'),
+        (dict(score=dict(type='RIPU', radius=-1)), r'`acquisition.score`.*`radius`.*got -1'),
+        (
+            dict(score=dict(type='RIPU', raduis=1)),
+            r'acquisition.score.raduis`. Did you mean `radius`',
+        ),
+        (dict(score=dict(type='Entropy', weight=2)), r'Unknown key `acquisition.score.weight`'),
+        (dict(sampler=dict(type='DiversityAware', decay=0)), r'`decay` in \(0, 1\]'),
+        (dict(sampler=dict(type='DiversityAware', n_clusters=0)), r'`n_clusters`.*got 0'),
+        (dict(weight='rare'), r"None, 'class' or 'rarity', but got 'rare'"),
         (dict(subset=1.5), r'acquisition.subset'),
         (dict(type='Compozed'), r'Unknown acquisition `Compozed`.*`Composed`'),
     ],

@@ -3,9 +3,29 @@
 from dense_al.acquisition.functional.badge import badge_select, badge_squared_distance
 from dense_al.acquisition.functional.boundary import boundary_distance, boundary_quota
 from dense_al.acquisition.functional.boxes import box_in_box_pairs, box_in_box_pairs_batched
+from dense_al.acquisition.functional.cdal import (
+    cdal_distance,
+    cdal_select,
+    class_mixtures,
+    entropy_mixture,
+)
+from dense_al.acquisition.functional.class_density import (
+    CategoryDensity,
+    category_density,
+    density_order,
+)
+from dense_al.acquisition.functional.clue import clue_select
 from dense_al.acquisition.functional.density import density_ratio
+from dense_al.acquisition.functional.domain import (
+    aada_score,
+    best_versus_second_best,
+    class_balanced_score,
+    flip_entropy,
+    random_among_top,
+)
 from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
+from dense_al.acquisition.functional.kmeans import weighted_kmeans
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
 from dense_al.acquisition.functional.points import (
     mask_uncertainty,
@@ -14,6 +34,7 @@ from dense_al.acquisition.functional.points import (
     point_of_max_entropy,
     random_points,
 )
+from dense_al.acquisition.functional.redal import diversity_aware_order, redal_region_score
 from dense_al.acquisition.functional.region import (
     region_count,
     region_max,
@@ -26,15 +47,28 @@ from dense_al.acquisition.functional.round_robin import d2ada_budgets, weighted_
 from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
 
 __all__ = [
+    'CategoryDensity',
+    'aada_score',
     'badge_select',
     'badge_squared_distance',
+    'best_versus_second_best',
     'boundary_distance',
     'boundary_quota',
     'box_in_box_pairs',
     'box_in_box_pairs_batched',
+    'category_density',
+    'cdal_distance',
+    'cdal_select',
+    'class_balanced_score',
+    'class_mixtures',
+    'clue_select',
     'd2ada_budgets',
+    'density_order',
     'density_ratio',
+    'diversity_aware_order',
     'entropy',
+    'entropy_mixture',
+    'flip_entropy',
     'grouped_kmeans_pp',
     'inter_frame_scores',
     'k_center_greedy',
@@ -45,7 +79,9 @@ __all__ = [
     'peaks',
     'pixel_boxes',
     'point_of_max_entropy',
+    'random_among_top',
     'random_points',
+    'redal_region_score',
     'region_count',
     'region_impurity',
     'region_max',
@@ -55,5 +91,6 @@ __all__ = [
     'ripu_score',
     'ripu_select',
     'select_inter_frame',
+    'weighted_kmeans',
     'weighted_round_robin',
 ]

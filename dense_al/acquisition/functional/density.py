@@ -26,6 +26,7 @@ def density_ratio(
     folds: int = 2,
     max_iter: int = 200,
     tol: float = 1e-4,
+    at: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Log density ratio of the target features, target over source: high = the source lacks it.
 
@@ -50,9 +51,11 @@ def density_ratio(
         max_iter: Iterations of expectation maximisation at most, >= 1.
         tol: Stop when the mean log likelihood of a row has less than this to gain, by
             extrapolation, in nats, >= 0.
+        at: (Q, D) float, rows to score instead of the target's, which are all fitted then; `folds`
+            has no effect.
 
     Returns:
-        (M,) float64 `log p_target - log p_source` at the target rows, in nats.
+        (M,) or (Q,) float64 `log p_target - log p_source` at the rows scored, in nats.
 
     Raises:
         ValueError: Wrong shapes, non-finite features, fewer than 2 rows or fewer rows than
@@ -71,10 +74,12 @@ def density_ratio(
     True
     """
     source, target = _matrix(source, 'source'), _matrix(target, 'target')
-    if source.shape[1] != target.shape[1]:
-        raise ValueError(
-            f'Expected `source` of shape (N, {target.shape[1]}), but got {source.shape}'
-        )
+    scored = target if at is None else _matrix(at, 'at')
+    for name, rows in (('source', source), ('at', scored)):
+        if rows.shape[1] != target.shape[1]:
+            raise ValueError(
+                f'Expected `{name}` of shape (N, {target.shape[1]}), but got {rows.shape}'
+            )
     for name, value in (('n_dims', n_dims), ('folds', folds), ('max_iter', max_iter)):
         if value < 1:
             raise ValueError(f'Expected `{name}` >= 1, but got {value}')
@@ -90,15 +95,19 @@ def density_ratio(
     if n_components < 1:
         raise ValueError(f'Expected `n_components` >= 1, but got {n_components}')
     if paper_compat:
-        return _released_ratio(source, target, n_components, seed)
+        return _released_ratio(source, target, scored, n_components, seed)
     # More dimensions than a fifth of the rows would be fitted to nothing.
     n_dims = min(n_dims, max(min(len(source), len(target)) // 5, 1))
-    source, target = _whiten(source, target, n_dims)
-    if source.shape[1] == 0:
-        return np.zeros(len(target))
+    centre, projection = _whiten(source, target, n_dims)
+    if projection.shape[1] == 0:
+        return np.zeros(len(scored))
+    source, target = (_project(rows, centre, projection) for rows in (source, target))
+    scored = target if at is None else _project(scored, centre, projection)
     rng = np.random.default_rng(seed)
-    below = _log_density(target, _fit_anew(source, n_components, max_iter, tol, rng))
+    below = _log_density(scored, _fit_anew(source, n_components, max_iter, tol, rng))
     whole = _fit_anew(target, n_components, max_iter, tol, rng)
+    if at is not None:
+        return _log_density(scored, whole) - below
     return _held_out(target, whole, min(folds, len(target)), max_iter, tol, rng) - below
 
 
@@ -289,7 +298,7 @@ def _seeds(rows: NDArray, n: int, rng: np.random.Generator) -> NDArray:
 
 
 def _whiten(source: NDArray, target: NDArray, n_dims: int) -> tuple[NDArray, NDArray]:
-    """Leading principal components, with the spread within the domains made white.
+    """Centre and projection to leading components, with the spread within the domains made white.
 
     Both domains weigh the same, whatever their sizes. The mean of their variances is 1 in every
     component.
@@ -306,12 +315,14 @@ def _whiten(source: NDArray, target: NDArray, n_dims: int) -> tuple[NDArray, NDA
     projection = projection @ _whitening(
         projection.T @ (within[0] + within[1]) @ projection / 2, n_dims, 1e-4
     )
+    return centre, projection
 
-    def project(rows: NDArray) -> NDArray:
-        parts = [(rows[i : i + _CHUNK] - centre) @ projection for i in range(0, len(rows), _CHUNK)]
-        return np.concatenate(parts)
 
-    return project(source), project(target)
+def _project(rows: NDArray, centre: NDArray, projection: NDArray) -> NDArray:
+    out = np.empty((len(rows), projection.shape[1]))
+    for i in range(0, len(rows), _CHUNK):
+        np.matmul(rows[i : i + _CHUNK] - centre, projection, out=out[i : i + _CHUNK])
+    return out
 
 
 def _whitening(covariance: NDArray, n_dims: int, ridge: float) -> NDArray:
@@ -330,16 +341,18 @@ def _covariance(rows: NDArray, mean: NDArray) -> NDArray:
     return total / len(rows)
 
 
-def _released_ratio(source: NDArray, target: NDArray, n_components: int, seed: int) -> NDArray:
+def _released_ratio(
+    source: NDArray, target: NDArray, scored: NDArray, n_components: int, seed: int
+) -> NDArray:
     try:
         from sklearn.mixture import GaussianMixture
     except ImportError as error:
         raise ImportError('`paper_compat=True` needs scikit-learn') from error
-    rows = np.asarray(target, dtype=np.float64)
     log_density = []
-    for domain in (rows, np.asarray(source, dtype=np.float64)):
+    for domain in (target, source):
         mixture = GaussianMixture(n_components, random_state=seed, n_init=1, max_iter=200)
-        log_density.append(mixture.fit(domain).score_samples(rows))
+        mixture.fit(np.asarray(domain, np.float64))
+        log_density.append(mixture.score_samples(np.asarray(scored, np.float64)))
     return log_density[0] - log_density[1]
 
 
@@ -348,7 +361,7 @@ def _matrix(value: ArrayLike, name: str) -> NDArray:
     if value.ndim != 2 or value.shape[1] == 0:
         raise ValueError(f'Expected `{name}` of shape (N, D), but got {value.shape}')
     if value.dtype != np.float32:
-        value = value.astype(np.float64)
+        value = value.astype(np.float64, copy=False)
     if not np.isfinite(value.sum(dtype=np.float64)):
         raise ValueError(f'Expected finite `{name}`, but got NaN or infinity')
     return value

@@ -1,6 +1,8 @@
 """Log density ratio against published outputs, a plain reference and known densities."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +194,57 @@ def test_errors(change, message):
 def test_fewer_source_rows_than_released_components():
     with pytest.raises(ValueError, match='`source` of at least 3 rows'):
         density_ratio(np.eye(2), np.random.default_rng(0).normal(size=(300, 2)), paper_compat=True)
+
+
+def test_rows_scored_elsewhere():
+    """Whatever is scored, the mixtures and the scale come from source and target alone."""
+    source, target = domains()
+    fitted = density_ratio(source, target, folds=1)
+    at = density_ratio(source, target, at=target[::7])
+    np.testing.assert_allclose(at, fitted[::7], rtol=1e-9)
+    alone = density_ratio(source, target, at=target[3:4] + 1)
+    both = density_ratio(source, target, at=target[3:5] + 1)
+    np.testing.assert_allclose(alone, both[:1], rtol=1e-9)
+    released = density_ratio(source, target, at=target[:5], paper_compat=True)
+    whole = density_ratio(source, target, paper_compat=True)
+    np.testing.assert_allclose(released, whole[:5], rtol=1e-9)
+    with pytest.raises(ValueError, match=r'`at` of shape \(N, 6\), but got \(4, 5\)'):
+        density_ratio(source, target, at=np.zeros((4, 5)))
+
+
+@pytest.mark.parametrize('kind', ['plain', 'rank one', 'one value', 'huge', 'offset', 'float32'])
+def test_few_rows_in_either_domain(kind):
+    rng = np.random.default_rng(0)
+    for few, many, d in ((2, 2, 1), (2, 300, 64), (7, 20, 256), (20, 300, 16)):
+        for n, m in ((few, many), (many, few)):
+            source, target = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+            if kind == 'rank one':
+                source, target = (rows[:, :1] * np.ones(d) for rows in (source, target))
+            if kind == 'one value':
+                source[:] = source[0]
+            if kind == 'huge':
+                target[0] *= 1e6
+            if kind == 'offset':
+                source, target = ((rows + 1e4).astype(np.float32) for rows in (source, target))
+            if kind == 'float32':
+                source, target = source.astype(np.float32), target.astype(np.float32)
+            ratio = density_ratio(source, target)
+            assert ratio.shape == (m,) and np.isfinite(ratio).all()
+
+
+MEMORY = """
+import resource, numpy as np
+from dense_al.acquisition.functional.density import density_ratio
+rows = np.random.default_rng(0).standard_normal((200_000, 64), dtype=np.float32)
+density_ratio(rows[:30_000], rows[:30_000], n_components=1)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+density_ratio(rows[:30_000], rows, n_components=1)
+print(peak() - before)
+"""
+
+
+def test_memory_grows_by_the_components_only():
+    """200,000 x 64 rows are 49 MiB; their 16 components, copies of half of them and scores 40."""
+    run = subprocess.run([sys.executable, '-c', MEMORY], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 55

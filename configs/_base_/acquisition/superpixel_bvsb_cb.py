@@ -1,0 +1,3 @@
+acquisition = dict(
+    type='Composed', unit=dict(type='Superpixels', n_segments=64),
+    score='BestVersusSecondBest', weight='rarity')
