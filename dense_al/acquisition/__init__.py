@@ -3,6 +3,7 @@
 from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, rng_for, take
 from dense_al.acquisition.box_in_box import BoxInBox
 from dense_al.acquisition.composed import Composed
+from dense_al.acquisition.density_aware import DensityAware
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
 from dense_al.acquisition.points import PointUncertainty
 from dense_al.acquisition.region_samplers import Badge, BoundaryQuota, Clue, DiversityAware
@@ -20,6 +21,7 @@ __all__ = [
     'ClassBalancedRandom',
     'Clue',
     'Composed',
+    'DensityAware',
     'DiversityAware',
     'ImageCoreSet',
     'ImageTags',
