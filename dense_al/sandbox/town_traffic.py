@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,20 @@ EGO_SIZE = (4.5, 1.8)
 SPACE = (1.5, 0.15)  # metres between vehicles along and across the street
 TRIES = 12
 USUAL_DRIVE = 40.0  # metres to which the counts of a profile apply
+
+
+class Trip(NamedTuple):
+    """The drive of the sensor.
+
+    Attributes:
+        end: s of its last frame; the first one's is 0.
+        pace: Metres per frame, on average.
+        frames: Number of frames.
+    """
+
+    end: float
+    pace: float
+    frames: int
 
 
 class Roadway:
@@ -60,18 +75,18 @@ def fill_road(
         drive: (F, 2) s, v of the sensor.
     """
     road = Roadway(drive)
-    pace = (drive[-1, 0] - drive[0, 0]) / max(1, len(drive) - 1)
     end = float(drive[-1, 0])
+    trip = Trip(end, end / max(1, len(drive) - 1), len(drive))
     # The same density on long drives; what is always there is always near.
     more = max(1.0, end / USUAL_DRIVE)
     wanted = (profile.trucks, profile.cyclists, profile.people, (0, profile.traffic))
     counts = [round(least * more) + int(rng.poisson(mean * more)) for least, mean in wanted]
-    road.add_some(counts[0], lambda: _large(rng, street, end, pace, len(drive)))
-    road.add_some(counts[1], lambda: _cyclist(rng, street, end, pace, len(drive)))
-    road.add_some(counts[3], lambda: _moving_car(rng, street, end, pace, len(drive)))
+    road.add_some(counts[0], lambda: _large(rng, street, trip))
+    road.add_some(counts[1], lambda: _cyclist(rng, street, trip))
+    road.add_some(counts[3], lambda: _moving_car(rng, street, trip))
     for thing in _parked(rng, street, profile):
         road.add(thing)
-    road.add_some(counts[2], lambda: _pedestrian(rng, street, end))
+    road.add_some(counts[2], lambda: _pedestrian(rng, street, trip))
     return road.things
 
 
@@ -125,21 +140,19 @@ def _parked(rng: np.random.Generator, street: Street, profile: Profile) -> Itera
                     v += size[0] + rng.uniform(0.6, 5)
 
 
-def _moving_car(
-    rng: np.random.Generator, street: Street, end: float, pace: float, frames: int
-) -> Thing:
+def _moving_car(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
     """A car in either lane; those in the lane of the sensor drive about as fast as it."""
     size = car_size(rng)
     if rng.random() < 0.65:
-        speed = pace * rng.uniform(0.8, 1.5) + 0.1
+        speed = trip.pace * rng.uniform(0.8, 1.5) + 0.1
         # It passes the sensor somewhere on its way.
-        s = rng.uniform(5, end + min(60, speed * frames + 15))
+        s = rng.uniform(8, trip.end + min(60, speed * trip.frames + 15))
         return _make(rng, 'car', (s, lane(street)), np.pi, size, (-speed, 0))
     s = rng.choice((rng.uniform(9, 45), rng.uniform(-35, -9)))
-    return _make(rng, 'car', (s, -lane(street)), 0, size, (pace * rng.uniform(0.97, 1.1), 0))
+    return _make(rng, 'car', (s, -lane(street)), 0, size, (trip.pace * rng.uniform(0.97, 1.1), 0))
 
 
-def _large(rng: np.random.Generator, street: Street, end: float, pace: float, frames: int) -> Thing:
+def _large(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
     """A truck or a bus: parked on the other side, coming towards the sensor, or ahead of it."""
     kind = str(rng.choice(('truck', 'bus'), p=(0.7, 0.3)))
     length = rng.uniform(6.5, 9) if kind == 'truck' else rng.uniform(9, 11)
@@ -147,34 +160,32 @@ def _large(rng: np.random.Generator, street: Street, end: float, pace: float, fr
     choice = rng.choice(3, p=(0.4, 0.45, 0.15))
     if choice == 0:
         v = street.half - 0.15 - size[1] / 2
-        return _make(rng, kind, (rng.uniform(8, end + 30), v), np.pi, size)
+        return _make(rng, kind, (rng.uniform(8, trip.end + 30), v), np.pi, size)
     if choice == 1:
-        speed = pace * rng.uniform(0.7, 1.2) + 0.1
-        s = rng.uniform(8, end + min(45, speed * frames + 10))
+        speed = trip.pace * rng.uniform(0.7, 1.2) + 0.1
+        s = rng.uniform(8, trip.end + min(45, speed * trip.frames + 10))
         return _make(rng, kind, (s, lane(street) + 0.3), np.pi, size, (-speed, 0))
     s = rng.uniform(22, 45)
-    return _make(rng, kind, (s, -lane(street)), 0, size, (pace * rng.uniform(1.0, 1.1), 0))
+    return _make(rng, kind, (s, -lane(street)), 0, size, (trip.pace * rng.uniform(1.0, 1.1), 0))
 
 
-def _cyclist(
-    rng: np.random.Generator, street: Street, end: float, pace: float, frames: int
-) -> Thing:
+def _cyclist(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
     """Somebody on a bicycle at the edge of a lane."""
     size = (1.75, 0.6, float(rng.uniform(1.7, 1.85)))
     speed = rng.uniform(0.3, 0.6)
     v = lane(street) + rng.uniform(0.5, 0.9)
     if rng.random() < 0.5:
-        s = rng.uniform(5, end + speed * min(frames, 60))
+        s = rng.uniform(6, trip.end + 8 + speed * min(trip.frames, 60))
         return _make(rng, 'cyclist', (s, v), np.pi, size, (-speed, 0))
-    s = rng.uniform(7, 12 + 0.7 * end)
-    return _make(rng, 'cyclist', (s, -v), 0, size, (max(speed, 0.9 * pace), 0))
+    s = rng.uniform(7, 12 + 0.7 * trip.end)
+    return _make(rng, 'cyclist', (s, -v), 0, size, (max(speed, 0.9 * trip.pace), 0))
 
 
-def _pedestrian(rng: np.random.Generator, street: Street, end: float) -> Thing:
+def _pedestrian(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
     """Somebody who walks along a sidewalk, stands there, or crosses the road."""
     size = (0.5, 0.55, float(rng.uniform(1.55, 1.9)))
     side = int(rng.choice((-1, 1)))
-    s = rng.uniform(-8, end + 25)
+    s = rng.uniform(-8, trip.end + 25)
     v = side * (street.half + rng.uniform(0.95, street.walk - 0.3))
     choice = rng.choice(3, p=(0.55, 0.35, 0.1))
     if choice == 0:
