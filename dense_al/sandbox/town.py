@@ -133,9 +133,9 @@ class TownSpec:
     """
 
     seed: int = 0
-    n_train_sequences: int = 6
+    n_train_sequences: int = 8
     n_val_sequences: int = 3
-    frames: int = 40
+    frames: int = 30
     val_frames: int = 16
     beams: int = 32
     columns: int = 360

@@ -69,10 +69,9 @@ def _plot(
         place = (middle, side * (front + back) / 2)
         size = (float(width), float(depth), float(rng.uniform(*land.height)))
         things.append(_thing(rng, 'building', place, size, 0.0 if side > 0 else np.pi, (0.5, 1.4)))
-    things += _grow(rng, street, land, side, (start, end), (edge + 1.4, front - 1.2))
-    things += _grow(
-        rng, street, land, side, (start, end), ((back if built else front) + 2, WIDE - 4)
-    )
+    things += _grow(rng, land, side, (start, end), (edge + 1.4, front - 1.2))
+    behind = ((back if built else front) + 2, WIDE - 4)
+    things += _grow(rng, land, side, (start, end), behind)
     if rng.random() < 0.5:
         size = (0.8 * (end - start) * room, 10.0, float(rng.uniform(*land.height) + 2))
         v = side * rng.uniform(back + 14, WIDE - 7)
@@ -102,7 +101,6 @@ def _border(
 
 def _grow(
     rng: np.random.Generator,
-    street: Street,
     land: Profile,
     side: int,
     along: tuple[float, float],
@@ -130,7 +128,7 @@ def _grow(
 
 
 def plant(rng: np.random.Generator, kind: str, place: tuple[float, float], height: float) -> Thing:
-    """A tree or conifer of some height."""
+    """A tree or conifer of some height, with a wide low crown."""
     wide = height * (rng.uniform(0.45, 0.7) if kind == 'tree' else rng.uniform(0.3, 0.45))
     bare = rng.uniform(1.3, 2.2) if kind == 'tree' else rng.uniform(0.2, 0.8)
     return _thing(rng, kind, place, (float(wide), float(bare), float(height)))
@@ -139,30 +137,36 @@ def plant(rng: np.random.Generator, kind: str, place: tuple[float, float], heigh
 def line_kerbs(rng: np.random.Generator, street: Street, profile: Profile) -> list[Thing]:
     """Trees, lamps, signs, bins and bollards on the outer edge of both sidewalks."""
     things = []
-    share = np.array([*profile.kerb, 1 - sum(profile.kerb)])
+    share = (*profile.kerb, 1 - sum(profile.kerb))
     for side in (1, -1):
-        lamp = int(rng.integers(LAMP_EVERY))
-        last_tree = -np.inf
+        lamp, last_tree = int(rng.integers(LAMP_EVERY)), -np.inf
         for i, s in enumerate(np.arange(street.knots[0] + 5, street.knots[-1] - 5, SLOT)):
             kind = ('tree', 'sign', 'bin', 'bollard', '')[rng.choice(5, p=share)]
-            at, out = s + rng.uniform(-0.8, 0.8), side * (street.half + 0.45)
-            details = rng.random(3)
-            if street.opens(at, side, margin=1.2):
+            if street.opens(s, side, margin=2.0):
                 continue
-            if i % LAMP_EVERY == lamp and side > 0 or (i + 4) % LAMP_EVERY == lamp and side < 0:
-                size = (1.4, 0.09, float(5 + 2.5 * details[0]))
-                things.append(_thing(rng, 'lamp', (s, out), size, -side * np.pi / 2))
-            elif kind == 'tree' and s - last_tree > 5:
-                last_tree = s
-                v = side * (street.half + 0.75)
-                things.append(plant(rng, 'tree', (at, v), 4.5 + 3.5 * details[0]))
-            elif kind == 'sign':
-                size = (0.1, float(0.7 + 0.3 * details[0]), float(1.9 + 0.7 * details[1]))
-                things.append(_thing(rng, 'sign', (at, out), size, 0.15 * (details[2] - 0.5)))
-            elif kind == 'bin':
-                wide = float(0.5 + 0.3 * details[0])
-                size = (wide, wide, float(0.9 + 0.4 * details[1]))
-                things.append(_thing(rng, 'bin', (at, out), size, 0.0))
-            elif kind == 'bollard':
-                things.append(_thing(rng, 'bollard', (at, out), (0.2, 0.09, 1.0)))
+            if i % LAMP_EVERY == lamp:
+                kind = 'lamp'
+            elif kind == 'tree':
+                kind = kind if s - last_tree > 5 else ''
+                last_tree = s if kind else last_tree
+            if kind:
+                things.append(_on_kerb(rng, street, kind, s + rng.uniform(-0.8, 0.8), side))
     return things
+
+
+def _on_kerb(rng: np.random.Generator, street: Street, kind: str, s: float, side: int) -> Thing:
+    """Something on the outer edge of a sidewalk."""
+    place = (s, side * (street.half + (0.75 if kind == 'tree' else 0.45)))
+    if kind == 'lamp':
+        return _thing(rng, kind, place, (1.4, 0.09, float(rng.uniform(5, 7.5))), -side * np.pi / 2)
+    if kind == 'tree':  # cars pass below it
+        wide, bare, height = rng.uniform((2.0, 2.1, 4.5), (3.6, 2.7, 8.0))
+        return _thing(rng, kind, place, (float(wide), float(bare), float(height)))
+    if kind == 'sign':
+        wide, height = rng.uniform((0.7, 1.9), (1.0, 2.6))
+        size = (0.1, float(wide), float(height))
+        return _thing(rng, kind, place, size, rng.uniform(-0.08, 0.08))
+    if kind == 'bin':
+        wide, height = rng.uniform((0.5, 0.9), (0.8, 1.3))
+        return _thing(rng, kind, place, (float(wide), float(wide), float(height)), 0.0)
+    return _thing(rng, 'bollard', place, (0.2, 0.09, 1.0))

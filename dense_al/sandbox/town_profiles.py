@@ -58,7 +58,7 @@ PROFILES: dict[str, Profile] = {
         gap=(3, 7),
         setback=(4, 7.5),
         height=(4.5, 7),
-        border=(0.25, 0.5),
+        border=(0.4, 0.4),
         kerb=(0.05, 0.06, 0.02, 0.0),
         green=2.6,
         parked=0.25,
@@ -80,7 +80,7 @@ PROFILES: dict[str, Profile] = {
         green=1.0,
         parked=0.4,
         traffic=4,
-        trucks=(0, 0.2),
+        trucks=(1, 0.3),
         people=(5, 4),
         cyclists=(2, 1.0),
     ),
@@ -92,7 +92,7 @@ PROFILES: dict[str, Profile] = {
         gap=(4, 8),
         setback=(6, 10),
         height=(4, 6),
-        border=(0.2, 0.4),
+        border=(0.3, 0.4),
         kerb=(0.16, 0.05, 0.01, 0.02),
         green=4.0,
         parked=0.12,
@@ -109,17 +109,17 @@ PROFILES: dict[str, Profile] = {
         gap=(4, 12),
         setback=(3, 8),
         height=(6, 13),
-        border=(0.4, 0.1),
+        border=(0.5, 0.2),
         kerb=(0.1, 0.12, 0.02, 0.02),
         green=1.6,
         parked=0.08,
         traffic=7,
-        trucks=(1, 1.5),
+        trucks=(3, 1.0),
         people=(0, 0.5),
-        cyclists=(0, 0.5),
+        cyclists=(1, 0.5),
     ),
 }
-# Most streets are alike; people are in one of six.
+# Most streets are alike; people are in one of six on purpose, elsewhere by chance.
 TRAIN_ORDER = ('homes', 'centre', 'park', 'main', 'homes', 'park')
 # Streets to evaluate on have houses of all kinds and all that is rare.
 MIXED = replace(

@@ -18,7 +18,7 @@ DARK = (24, 24, 28)
 UNKNOWN = (255, 255, 255)
 
 
-def town_sheet(spec: TownSpec, per_split: int = 6, columns: int = 3) -> np.ndarray:
+def town_sheet(spec: TownSpec, per_split: int = 8, columns: int = 4) -> np.ndarray:
     """A picture of sequences, split by split: each from above, and as the sensor sees it.
 
     From above, scans of the whole sequence lie over each other, around the middle one. Below it

@@ -22,6 +22,7 @@ from dense_al.sandbox.town_meshes import (
 Size = tuple[float, float, float]
 Ends = tuple[Size, Size]
 SIGN = 'traffic-sign'
+STOREY = 2.9  # metres
 
 
 def _wheels(label: str, places: list[tuple[float, float]], radius: float) -> list[Mesh]:
@@ -190,28 +191,24 @@ def bin_(rng: np.random.Generator, size: Size, shade: float) -> Mesh:
 
 
 def tree(rng: np.random.Generator, size: Size, shade: float) -> Mesh:
-    """A trunk with branches below a crown of loose leaves."""
+    """A trunk that leans a little, and a crown of loose leaves; `size` 1 is what is bare below."""
     width, bare, height = size
-    radius = 0.018 * height + 0.03
-    low = np.array([0.0, 0.0, -0.3])
-    fork = np.array([*rng.normal(0, 0.05, 2), bare])
-    trunk = [cylinder((1.3 * radius, 0.9 * radius), (low, fork), 'trunk', 'bark', shade)]
+    thick = 0.018 * height + 0.03
+    fork = (*rng.normal(0, 0.06, 2), bare + 0.25 * (height - bare))
+    trunk = cylinder((1.3 * thick, 0.8 * thick), ((0, 0, -0.3), fork), 'trunk', 'bark', shade)
     middle = (bare + height) / 2
     radii = np.array([width / 2, width / 2, (height - bare) / 2 + 0.2])
-    for turn in rng.uniform(0, 2 * np.pi, 3):
-        tip = fork + radii * (0.5 * np.cos(turn), 0.5 * np.sin(turn), 0.7)
-        trunk.append(cylinder((0.7 * radius, 0.02), (fork, tip), 'trunk', 'bark', shade, sides=5))
     direction = rng.normal(0, 1, (int(60 * width**1.6), 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     # Most leaves are near the surface; lumps make each crown a shape of its own.
     depth = rng.uniform(0.35, 1, len(direction)) ** 0.5
     lumps = 1 + 0.18 * np.sin(direction @ rng.normal(0, 3, (3, 2)) + rng.uniform(0, 6, 2)).sum(1)
     centres = (0, 0, middle) + direction * radii * (depth * lumps)[:, None]
-    return merge([*trunk, leaves(rng, centres, 0.33, shade)])
+    return merge([trunk, leaves(rng, centres, 0.33, shade)])
 
 
 def conifer(rng: np.random.Generator, size: Size, shade: float) -> Mesh:
-    """A cone of needles on a short trunk."""
+    """A cone of needles on a short trunk; `size` 1 is what is bare below."""
     width, bare, height = size
     up = 1 - np.sqrt(rng.random(int(90 * width**1.5)))
     angle = rng.uniform(0, 2 * np.pi, len(up))
@@ -219,7 +216,7 @@ def conifer(rng: np.random.Generator, size: Size, shade: float) -> Mesh:
     centres = np.stack(
         [reach * np.cos(angle), reach * np.sin(angle), bare + up * (height - bare)], axis=-1
     )
-    stem = cylinder((0.16, 0.03), ((0, 0, -0.3), (0, 0, height - 0.3)), 'trunk', 'bark', shade)
+    stem = cylinder(0.15, ((0, 0, -0.3), (0, 0, bare + 0.4)), 'trunk', 'bark', shade)
     return merge([stem, leaves(rng, centres, 0.3, shade)])
 
 
@@ -277,10 +274,11 @@ def fence(rng: np.random.Generator, size: Size, shade: float) -> Mesh:
 
 def _windows(length: float, height: float, lift: float) -> np.ndarray:
     """(N, 4, 3) windows of a wall along x at y = 0, which looks along -y."""
-    columns = np.arange(0.5, max(1, int(length / 2.6))) / max(1, int(length / 2.6)) - 0.5
-    floors = np.arange(max(1, int((height - 0.8) / 2.9)))
+    count = max(1, int(length / 2.6))
+    columns = np.arange(0.5, count) / count - 0.5
+    floors = np.arange(max(1, int((height - 0.8) / STOREY)))
     x, floor = (a.ravel() for a in np.meshgrid(columns * length, floors))
-    z = lift + 2.9 * floor
+    z = lift + STOREY * floor
     corners = np.zeros((len(x), 4, 3))
     corners[:, :, 0] = x[:, None] + np.array([-0.55, 0.55, 0.55, -0.55])
     corners[:, :, 2] = z[:, None] + np.array([0.0, 0.0, 1.4, 1.4])
@@ -307,14 +305,22 @@ def building(rng: np.random.Generator, size: Size, shade: float) -> Mesh:
         roof = (-x - 0.3, x + 0.3, -0.02, 0.02)
         parts.append(frustum(eaves, roof, (height - 0.1, ridge), 'building', 'wall', 0.6))
     else:
-        for floor in range(1, int((height - 1) / 2.9)):
-            z = 2.9 * floor + 0.2
-            for at in np.arange(-x + 2.5, x - 2, 5.2)[:: 1 + int(rng.integers(2))]:
-                low, high = (at - 1.1, -y - 0.9, z), (at + 1.1, -y, z + 0.15)
-                parts.append(box(low, high, 'building', 'wall', shade))
-                rail = ((low[0], low[1], z), (high[0], low[1] + 0.05, z + 1.0))
-                parts.append(box(*rail, 'building', 'metal'))
+        parts += _balconies(rng, size, shade)
     return merge(parts)
+
+
+def _balconies(rng: np.random.Generator, size: Size, shade: float) -> list[Mesh]:
+    """Balconies on the upper floors of a house, each a floor and a rail."""
+    x, y = size[0] / 2, size[1] / 2
+    parts = []
+    for floor in range(1, int((size[2] - 1) / STOREY)):
+        z = STOREY * floor + 0.2
+        for at in np.arange(-x + 2.5, x - 2, 5.2)[:: 1 + int(rng.integers(2))]:
+            low, high = (at - 1.1, -y - 0.9, z), (at + 1.1, -y, z + 0.15)
+            rail = (high[0], low[1] + 0.05, z + 1.0)
+            parts.append(box(low, high, 'building', 'wall', shade))
+            parts.append(box(low, rail, 'building', 'metal'))
+    return parts
 
 
 SHAPES: dict[str, Callable[[np.random.Generator, Size, float], Mesh]] = {

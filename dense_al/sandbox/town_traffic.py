@@ -11,11 +11,11 @@ from dense_al.sandbox.town_streets import Street
 
 EGO_SIZE = (4.5, 1.8)
 SPACE = (1.5, 0.15)  # metres between vehicles along and across the street
-TRIES = 12
+TRIES = 30
 USUAL_DRIVE = 40.0  # metres to which the counts of a profile apply
 
 
-class Trip(NamedTuple):
+class _Trip(NamedTuple):
     """The drive of the sensor.
 
     Attributes:
@@ -29,7 +29,7 @@ class Trip(NamedTuple):
     frames: int
 
 
-class Roadway:
+class _Roadway:
     """What is on the roads already, in every frame, so that nothing runs into anything.
 
     Args:
@@ -60,7 +60,9 @@ class Roadway:
     def add_some(self, count: int, draw: Callable[[], Thing]) -> None:
         """Draws and adds things, each again when there is no room for it."""
         for _ in range(count):
-            any(self.add(draw()) for _ in range(TRIES))
+            for _ in range(TRIES):
+                if self.add(draw()):
+                    break
 
 
 def fill_road(
@@ -74,9 +76,9 @@ def fill_road(
         profile: Kind of the street.
         drive: (F, 2) s, v of the sensor.
     """
-    road = Roadway(drive)
+    road = _Roadway(drive)
     end = float(drive[-1, 0])
-    trip = Trip(end, end / max(1, len(drive) - 1), len(drive))
+    trip = _Trip(end, end / max(1, len(drive) - 1), len(drive))
     # The same density on long drives; what is always there is always near.
     more = max(1.0, end / USUAL_DRIVE)
     wanted = (profile.trucks, profile.cyclists, profile.people, (0, profile.traffic))
@@ -90,7 +92,7 @@ def fill_road(
     return road.things
 
 
-def car_size(rng: np.random.Generator) -> tuple[float, float, float]:
+def _car_size(rng: np.random.Generator) -> tuple[float, float, float]:
     """Length, width and height of a car, an off-roader or a van."""
     style = rng.choice(3, p=(0.7, 0.2, 0.1))
     length = rng.uniform(*((3.7, 4.8), (4.3, 4.9), (4.8, 5.6))[style])
@@ -118,7 +120,7 @@ def _parked(rng: np.random.Generator, street: Street, profile: Profile) -> Itera
     for side in (1, -1):
         s = street.knots[0] + 5 + rng.uniform(0, 5)
         while s < street.knots[-1] - 8:
-            size = car_size(rng)
+            size = _car_size(rng)
             middle = s + size[0] / 2
             if rng.random() < profile.parked and not street.opens(middle, side, size[0] / 2 + 2.5):
                 turn = (0 if side < 0 else np.pi) + (np.pi if rng.random() < 0.1 else 0.0)
@@ -132,7 +134,7 @@ def _parked(rng: np.random.Generator, street: Street, profile: Profile) -> Itera
             for way in (1, -1):
                 v = street.half + street.walk + rng.uniform(2, 9)
                 while v < 42:
-                    size = car_size(rng)
+                    size = _car_size(rng)
                     s = crossing.s + way * (crossing.half - 0.2 - size[1] / 2)
                     if rng.random() < profile.parked + 0.15 and crossing.half > 3.2:
                         place = (s, side * (v + size[0] / 2))
@@ -140,9 +142,9 @@ def _parked(rng: np.random.Generator, street: Street, profile: Profile) -> Itera
                     v += size[0] + rng.uniform(0.6, 5)
 
 
-def _moving_car(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
+def _moving_car(rng: np.random.Generator, street: Street, trip: _Trip) -> Thing:
     """A car in either lane; those in the lane of the sensor drive about as fast as it."""
-    size = car_size(rng)
+    size = _car_size(rng)
     if rng.random() < 0.65:
         speed = trip.pace * rng.uniform(0.8, 1.5) + 0.1
         # It passes the sensor somewhere on its way.
@@ -152,7 +154,7 @@ def _moving_car(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
     return _make(rng, 'car', (s, -lane(street)), 0, size, (trip.pace * rng.uniform(0.97, 1.1), 0))
 
 
-def _large(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
+def _large(rng: np.random.Generator, street: Street, trip: _Trip) -> Thing:
     """A truck or a bus: parked on the other side, coming towards the sensor, or ahead of it."""
     kind = str(rng.choice(('truck', 'bus'), p=(0.7, 0.3)))
     length = rng.uniform(6.5, 9) if kind == 'truck' else rng.uniform(9, 11)
@@ -160,16 +162,16 @@ def _large(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
     choice = rng.choice(3, p=(0.4, 0.45, 0.15))
     if choice == 0:
         v = street.half - 0.15 - size[1] / 2
-        return _make(rng, kind, (rng.uniform(8, trip.end + 30), v), np.pi, size)
+        return _make(rng, kind, (rng.uniform(12, trip.end + 40), v), np.pi, size)
     if choice == 1:
         speed = trip.pace * rng.uniform(0.7, 1.2) + 0.1
-        s = rng.uniform(8, trip.end + min(45, speed * trip.frames + 10))
+        s = rng.uniform(8, trip.end + min(50, speed * trip.frames + 20))
         return _make(rng, kind, (s, lane(street) + 0.3), np.pi, size, (-speed, 0))
     s = rng.uniform(22, 45)
     return _make(rng, kind, (s, -lane(street)), 0, size, (trip.pace * rng.uniform(1.0, 1.1), 0))
 
 
-def _cyclist(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
+def _cyclist(rng: np.random.Generator, street: Street, trip: _Trip) -> Thing:
     """Somebody on a bicycle at the edge of a lane."""
     size = (1.75, 0.6, float(rng.uniform(1.7, 1.85)))
     speed = rng.uniform(0.3, 0.6)
@@ -181,7 +183,7 @@ def _cyclist(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
     return _make(rng, 'cyclist', (s, -v), 0, size, (max(speed, 0.9 * trip.pace), 0))
 
 
-def _pedestrian(rng: np.random.Generator, street: Street, trip: Trip) -> Thing:
+def _pedestrian(rng: np.random.Generator, street: Street, trip: _Trip) -> Thing:
     """Somebody who walks along a sidewalk, stands there, or crosses the road."""
     size = (0.5, 0.55, float(rng.uniform(1.55, 1.9)))
     side = int(rng.choice((-1, 1)))

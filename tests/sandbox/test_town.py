@@ -210,10 +210,10 @@ def test_label_map_says_what_labels_mean(world):
 
 def test_static_points_of_two_frames_lie_on_the_same_surfaces():
     first, near = world_points(DENSE, 'train', CENTRE, 0)
-    scan, points = world_points(DENSE, 'train', CENTRE, 6)
+    scan, points = world_points(DENSE, 'train', CENTRE, 4)
     still = points[~is_moving(scan)]
     tree_of_first = cKDTree(near[~is_moving(first)])
-    assert np.median(tree_of_first.query(still)[0]) < 0.08
+    assert np.median(tree_of_first.query(still)[0]) < 0.12
     # Without the pose nothing fits, not even walls and kerbs along the street.
     wrong = scan.points[~is_moving(scan), :3]
     upright = ~np.isin(town_class_of(scan.label)[~is_moving(scan)], (0, 1, 2))
@@ -222,11 +222,12 @@ def test_static_points_of_two_frames_lie_on_the_same_surfaces():
 
 
 def test_frames_overlap_less_and_less_and_things_that_move_least():
-    rates = {step: match_rates(DENSE, CENTRE, 10, step) for step in (1, 4, 12)}
-    still = [rates[step][0] for step in (1, 4, 12)]
-    assert 0.6 < still[0] < 0.9 and 0.45 < still[1] < 0.75 and 0.35 < still[2] < 0.65
-    assert still[0] > still[1] > still[2]
-    assert all(rates[step][1] < rates[step][0] / 2 for step in rates)
+    """Rates of dense scans in the streets of all kinds, one, four and twelve frames later."""
+    rates = np.array([[match_rates(DENSE, i, 8, step) for step in (1, 4, 12)] for i in range(4)])
+    still, moving = rates[..., 0].mean(axis=0), np.nanmean(rates[..., 1], axis=0)
+    assert np.allclose(still, (0.7, 0.6, 0.45), atol=0.1)
+    assert (moving < still).all()
+    assert (moving[1:] < still[1:] / 3).all()
 
 
 def test_only_what_moves_moves():
@@ -282,7 +283,7 @@ def test_streets_of_sequences_differ(shares):
 
 
 def test_ignored_points_are_there_and_few():
-    scans = [scan_town(DEFAULT, 'train', CENTRE, frame) for frame in range(0, 40, 4)]
+    scans = [scan_town(DEFAULT, 'train', CENTRE, frame) for frame in range(0, 30, 3)]
     raw = np.concatenate([raw_of(scan) for scan in scans])
     ignored = np.isin(raw, [RAW['outlier'], RAW['other-object']])
     assert {RAW['outlier'], RAW['other-object']} <= set(raw[ignored])
