@@ -24,7 +24,7 @@ $(STAMP): setup.py | system
 	  echo "Could not make $(VENV); on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install -q --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install -q torch==2.13.0
-	$(BIN)/python -m pip install -q -e '.[mm,dev]'
+	$(BIN)/python -m pip install -q -e '.[mm,lidar,dev]'
 	@touch $@
 
 demo: setup
