@@ -323,7 +323,7 @@ class Learner:
 
     def _round_commit(self, round_number: int, answers: list[Answer]) -> dict[str, Any]:
         n = len(self.task.classes)
-        counts = np.sum([class_counts(a.payload, n) for a in answers], axis=0, initial=0)
+        counts = sum((class_counts(a.payload, n) for a in answers), np.zeros(n, np.int64))
         declined = sum(a.status == 'declined' for a in answers)
         return {
             'round': round_number,
