@@ -1,7 +1,7 @@
 """Sparse convolutions in plain torch: gather rows, multiply, add where they belong."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -161,33 +161,44 @@ class _GatherMultiply(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.pairs = pairs
-        return _scatter_products(features, weight, pairs, n_outputs)
+        out = features.new_zeros(n_outputs, weight.shape[2])
+        for k, (inputs, outputs) in _occurring(pairs):
+            _add(out, outputs, _take(features, inputs) @ weight[k])
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         features, weight = ctx.saved_tensors
         grad = grads[0].contiguous()
-        by_features = by_weight = None
-        if ctx.needs_input_grad[0]:
-            back = [pair and pair[::-1] for pair in ctx.pairs]
-            by_features = _scatter_products(grad, weight.transpose(1, 2), back, len(features))
-        if ctx.needs_input_grad[1]:
-            by_weight = torch.zeros_like(weight)
-            for k, pair in enumerate(ctx.pairs):
-                if pair is None:
-                    torch.mm(features.T, grad, out=by_weight[k])
-                elif len(pair[0]):
-                    torch.mm(features[pair[0]].T, grad[pair[1]], out=by_weight[k])
+        back = weight.transpose(1, 2)
+        by_features = torch.zeros_like(features) if ctx.needs_input_grad[0] else None
+        by_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        for k, (inputs, outputs) in _occurring(ctx.pairs):
+            given = _take(grad, outputs)
+            if by_weight is not None:
+                torch.mm(_take(features, inputs).T, given, out=by_weight[k])
+            if by_features is not None:
+                _add(by_features, inputs, given @ back[k])
         return by_features, by_weight, None, None
 
 
-def _scatter_products(
-    rows: Tensor, weight: Tensor, pairs: Sequence[Pairs | None], n_outputs: int
-) -> Tensor:
-    out = rows.new_zeros(n_outputs, weight.shape[2])
+def _occurring(
+    pairs: Sequence[Pairs | None],
+) -> Iterator[tuple[int, tuple[Tensor | None, Tensor | None]]]:
+    """The weights that meet any row, with None for all rows."""
     for k, pair in enumerate(pairs):
         if pair is None:
-            out += rows @ weight[k]
+            yield k, (None, None)
         elif len(pair[0]):
-            out.index_add_(0, pair[1], rows[pair[0]] @ weight[k])
-    return out
+            yield k, pair
+
+
+def _take(rows: Tensor, index: Tensor | None) -> Tensor:
+    return rows if index is None else rows.index_select(0, index)
+
+
+def _add(out: Tensor, index: Tensor | None, rows: Tensor) -> None:
+    if index is None:
+        out += rows
+    else:
+        out.index_add_(0, index, rows)

@@ -34,8 +34,8 @@ def submanifold_pairs(
         ValueError: A grid of too many cells to number.
 
     >>> pairs = submanifold_pairs(torch.tensor([[0, 1, 1, 1], [0, 1, 1, 2]]), [3, 3, 3], 1)
-    >>> [(k, i.tolist(), o.tolist()) for k, (i, o) in enumerate(p or pairs[0] for p in pairs) if len(i)]
-    [(12, [0], [1]), (14, [1], [0])]
+    >>> [[rows.tolist() for rows in pairs[k]] for k in (12, 14)], pairs[13]
+    ([[[0], [1]], [[1], [0]]], None)
     """
     numbers, (step_x, step_y) = _numbers(indices, spatial_shape, batch_size)
     numbers, order = numbers.sort()
@@ -46,19 +46,19 @@ def submanifold_pairs(
         wanted = numbers + (x * step_x + y * step_y - 1)
         place = torch.searchsorted(numbers, wanted)
         for z in range(3):  # three cells in a line lie side by side in the order
-            hit = closed[place] == wanted + z
+            hit = _of(closed, place) == wanted + z
             output = hit.nonzero().squeeze(1)
-            half.append((order[place[output]], order[output]))
+            half.append((_of(order, _of(place, output)), _of(order, output)))
             place = place + hit
     follows = (closed[1 : len(numbers) + 1] == numbers + 1).nonzero().squeeze(1)
-    half.append((order[follows], order[follows + 1]))
+    half.append((_of(order, follows), _of(order, follows + 1)))
     return [*half, None, *((output, input) for input, output in reversed(half))]
 
 
 def halving_pairs(
     indices: Tensor, spatial_shape: Sequence[int], batch_size: int
 ) -> tuple[Tensor, list[Pairs]]:
-    """Pairs of a convolution of kernel and stride 2, whose outputs are the cells that get any input.
+    """Pairs of a convolution of kernel and stride 2, whose outputs are what gets any input.
 
     Args:
         indices: (M, 4) integers: grid, x, y, z; each cell once.
@@ -86,7 +86,7 @@ def halving_pairs(
     odd = indices[:, 1:] & 1
     weight = odd[:, 0] * 4 + odd[:, 1] * 2 + odd[:, 2]
     fine = [(weight == k).nonzero().squeeze(1) for k in range(8)]
-    return halves[order[first]].contiguous(), [(rows, parent[rows]) for rows in fine]
+    return halves[order[first]].contiguous(), [(rows, _of(parent, rows)) for rows in fine]
 
 
 def _numbers(
@@ -102,3 +102,8 @@ def _numbers(
     grid, *where = indices.long().unbind(1)
     numbers = ((grid * x + where[0] + 1) * y + where[1] + 1) * z + where[2] + 1
     return numbers, (y * z, z)
+
+
+def _of(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]``, several times as fast on a CPU."""
+    return values.index_select(0, index)
