@@ -22,7 +22,7 @@ LEAST_MULTIPLE = 16
 
 @MODELS.register_module()
 class SparseUNet(BaseModule):
-    """U-Net of sparse convolutions: two in the stem, two residual blocks per level and way.
+    """U-Net of sparse convolutions: two in the stem, then residual blocks per level and way.
 
     Args:
         in_channels: Features of a voxel.
@@ -30,13 +30,15 @@ class SparseUNet(BaseModule):
             number of them, (n - 1) / 2 halvings.
         backend: Who computes the convolutions, see `dense_al.ops.sparse.load`. The weights are
             the same for all.
+        blocks: Residual blocks per level and way, > 0; 2 as published.
         init_cfg: Of mmengine, such as the weights of a checkpoint.
 
     Attributes:
         out_channels: Width of the result.
+        n_levels: Halvings.
 
     Raises:
-        ValueError: An even number of widths, fewer than three, or one below 1.
+        ValueError: An even number of widths, fewer than three, one below 1, or no block.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SparseUNet(BaseModule):
         in_channels: int = 4,
         channels: Sequence[int] = PUBLISHED,
         backend: str = 'auto',
+        blocks: int = 2,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -52,6 +55,8 @@ class SparseUNet(BaseModule):
                 'Expected `channels` to be an odd number of widths above 0, at least three: stem, '
                 f'levels down, levels up; but got {tuple(channels)} behind {in_channels} channels'
             )
+        if blocks < 1:
+            raise ValueError(f'Expected `blocks` above 0, but got {blocks}')
         self.in_channels, self.out_channels = in_channels, channels[-1]
         self.n_levels = len(channels) // 2
         self._backend = make = sparse.load(backend)
@@ -63,11 +68,11 @@ class SparseUNet(BaseModule):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         widths = [stem]
         for level, width in enumerate(down, 1):
-            self.down.append(Down(make, widths[-1], width, level))
+            self.down.append(Down(make, widths[-1], width, level, blocks))
             widths.append(width)
         width = widths.pop()
         for level, wider in zip(reversed(range(self.n_levels)), up):
-            self.up.append(Up(make, width, widths.pop(), wider, level))
+            self.up.append(Up(make, width, widths.pop(), wider, level, blocks))
             width = wider
 
     def forward(self, features: Tensor, indices: Tensor, batch_size: int) -> Tensor:
@@ -84,20 +89,22 @@ class SparseUNet(BaseModule):
         Raises:
             ValueError: Shapes or types that do not fit, no voxel, or a negative index.
         """
-        if features.shape != (len(indices), self.in_channels) or indices.dtype != torch.int32:
-            raise ValueError(
-                f'Expected `features` (M, {self.in_channels}) and int32 `indices` (M, 4), but got '
-                f'{tuple(features.shape)} and {indices.dtype} {tuple(indices.shape)}'
-            )
-        shape = sparse.padded_shape(indices, max(LEAST_MULTIPLE, 2**self.n_levels))
-        x = self._backend.tensor(features, indices.contiguous(), shape, batch_size)
-        passed = [self.stem(x)]
+        passed = [self.stem(self._tensor(features, indices, batch_size))]
         for down in self.down:
             passed.append(down(passed[-1]))
         x = passed.pop()
         for up in self.up:
             x = up(x, passed.pop())
         return x.features
+
+    def _tensor(self, features: Tensor, indices: Tensor, batch_size: int) -> SparseTensor:
+        if features.shape != (len(indices), self.in_channels) or indices.dtype != torch.int32:
+            raise ValueError(
+                f'Expected `features` (M, {self.in_channels}) and int32 `indices` (M, 4), but got '
+                f'{tuple(features.shape)} and {indices.dtype} {tuple(indices.shape)}'
+            )
+        shape = sparse.padded_shape(indices, max(LEAST_MULTIPLE, 2**self.n_levels))
+        return self._backend.tensor(features, indices.contiguous(), shape, batch_size)
 
 
 class RowNorm(nn.BatchNorm1d):
@@ -147,14 +154,12 @@ class Residual(nn.Module):
 
 
 class Down(nn.Module):
-    """To the next coarser level, where two residual blocks follow."""
+    """To the next coarser level, where residual blocks follow."""
 
-    def __init__(self, make: Backend, given: int, width: int, level: int) -> None:
+    def __init__(self, make: Backend, given: int, width: int, level: int, blocks: int) -> None:
         super().__init__()
         self.step = ConvNorm(make.down(given, given, between(level - 1)), given)
-        self.blocks = nn.Sequential(
-            Residual(make, given, width, level), Residual(make, width, width, level)
-        )
+        self.blocks = residuals(make, given, width, level, blocks)
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """A sparse tensor in, a coarser one out."""
@@ -162,19 +167,27 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Back to the next finer level, joined by what was there, and two residual blocks."""
+    """Back to the next finer level, joined by what was there, and residual blocks."""
 
-    def __init__(self, make: Backend, given: int, passed: int, width: int, level: int) -> None:
+    def __init__(
+        self, make: Backend, given: int, passed: int, width: int, level: int, blocks: int
+    ) -> None:
         super().__init__()
         self.step = ConvNorm(make.up(given, width, between(level)), width)
-        self.blocks = nn.Sequential(
-            Residual(make, width + passed, width, level), Residual(make, width, width, level)
-        )
+        self.blocks = residuals(make, width + passed, width, level, blocks)
 
     def forward(self, x: SparseTensor, passed: SparseTensor) -> SparseTensor:
         """A sparse tensor and the finer one of the way down in, the finer one out."""
         x = self.step(x)
         return self.blocks(x.replace_feature(torch.cat([x.features, passed.features], dim=1)))
+
+
+def residuals(make: Backend, given: int, width: int, level: int, blocks: int) -> nn.Sequential:
+    """Residual blocks one behind the other, the first of which changes the width."""
+    return nn.Sequential(
+        Residual(make, given, width, level),
+        *(Residual(make, width, width, level) for _ in range(blocks - 1)),
+    )
 
 
 def same(level: int) -> str:

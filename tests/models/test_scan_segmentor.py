@@ -34,6 +34,15 @@ def batch(model, scans, training=False):
     return model.data_preprocessor(scans, training)['inputs']
 
 
+@pytest.fixture(autouse=True, scope='module')
+def one_thread():
+    """Two threads of two processes on two cores are ten times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_doctests():
     result = doctest.testmod(scan_segmentor)
     assert result.attempted and not result.failed

@@ -37,6 +37,15 @@ class Scans(Dataset):
         return Voxelize(0.5)(Augment(jitter=0.02)(scan, rng), rng)
 
 
+@pytest.fixture(autouse=True, scope='module')
+def one_thread():
+    """Two threads of two processes on two cores are ten times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def run(tmp_path):
     def made(backend, name, load_from=None):

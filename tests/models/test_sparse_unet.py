@@ -136,6 +136,24 @@ def test_from_a_config():
     assert isinstance(MODELS.build(cfg), SparseUNet)
 
 
+def test_fewer_blocks():
+    model = SparseUNet(4, (4, 6, 5), 'torch', blocks=1)
+    assert sum(name.endswith('conv.weight') for name in model.state_dict()) == 2 + 2 + 4
+    features, indices, n = voxels()
+    assert model(features, indices, n).shape == (len(features), 5)
+    with pytest.raises(ValueError, match='`blocks` above 0'):
+        SparseUNet(4, (4, 6, 5), 'torch', blocks=0)
+
+
+@both
+def test_gradients_in_eval_mode_too(backend):
+    model = built(backend).eval()
+    features, indices, n = voxels()
+    features.requires_grad_()
+    model(features, indices, n).sum().backward()
+    assert features.grad.any() and all(p.grad.any() for p in model.parameters())
+
+
 @pytest.mark.parametrize('channels', [(8,), (8, 8), (8, 8, 8, 8), (8, 0, 8)])
 def test_bad_widths(channels):
     with pytest.raises(ValueError, match='odd number of widths'):

@@ -211,7 +211,7 @@ def test_shape_of_bad_indices(indices):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match='Did you mean `spconv`'):
+    with pytest.raises(ValueError, match="'auto', 'spconv', 'torch'"):
         sparse.load('spconf')
 
 
@@ -229,6 +229,17 @@ def test_without_spconv(monkeypatch, caplog):
             sparse.load('spconv')
     finally:
         backends._automatic.cache_clear()
+
+
+@needs_spconv
+def test_an_spconv_without_the_gpu_that_there_is(monkeypatch):
+    layers = pytest.importorskip('dense_al.ops.sparse.spconv_layers')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    for cpu_only, expected in ((True, 'torch'), (False, 'spconv')):
+        monkeypatch.setattr(layers, 'CPU_ONLY_BUILD', cpu_only)
+        backends._automatic.cache_clear()
+        assert sparse.load('auto').name == expected
+    backends._automatic.cache_clear()
 
 
 def test_nothing_imports_spconv_early():

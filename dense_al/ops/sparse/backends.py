@@ -2,15 +2,13 @@
 
 import functools
 import importlib
-import importlib.util
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
-
-from dense_al.registry import nearest
 
 NAMES = ('spconv', 'torch')
 logger = logging.getLogger('dense_al')
@@ -44,7 +42,12 @@ def available() -> tuple[str, ...]:
 
 
 def load(name: str = 'auto') -> Backend:
-    """A backend; `auto` takes the first that is available and says so once in the log.
+    """A backend; `auto` takes spconv where it works on the machine's devices, else plain torch.
+
+    Which one that is stands once in the log.
+
+    Args:
+        name: One of `NAMES`, or `auto`.
 
     Raises:
         ValueError: Another name.
@@ -53,7 +56,7 @@ def load(name: str = 'auto') -> Backend:
     if name == 'auto':
         return _load(_automatic())
     if name not in NAMES:
-        raise ValueError(f'Unknown sparse backend {name!r}. {nearest(name, ("auto", *NAMES))}')
+        raise ValueError(f'Expected a backend of {("auto", *NAMES)}, but got {name!r}')
     if name == 'spconv' and (reason := _why_no_spconv()) is not None:
         raise ImportError(
             f'Expected spconv to import, but got {reason}: pip install "dense_al[lidar]", or '
@@ -75,10 +78,18 @@ def _load(name: str) -> Backend:
 
 @functools.cache
 def _automatic() -> str:
-    name, reason = available()[0], _why_no_spconv()
-    because = '' if reason is None else f' ({reason})'
-    logger.info('sparse convolutions: %s%s', name, because)
-    return name
+    reason = _why_no_spconv() or _why_not_on_gpu()
+    if reason is None:
+        logger.info('sparse convolutions: spconv')
+        return 'spconv'
+    logger.info('sparse convolutions: torch (%s)', reason)
+    return 'torch'
+
+
+def _why_not_on_gpu() -> str | None:
+    """What keeps an spconv that imports from this machine's GPU, None without one."""
+    layers: Any = importlib.import_module('dense_al.ops.sparse.spconv_layers')
+    return layers.NO_GPU if torch.cuda.is_available() and layers.CPU_ONLY_BUILD else None
 
 
 @functools.cache
