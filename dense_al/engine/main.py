@@ -27,7 +27,7 @@ from dense_al.engine.learner import Learner
 from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError, RunStore
 from dense_al.oracles import Oracle, WaitingForAnswers
-from dense_al.regions import SampleRegions, build_regions
+from dense_al.regions import SampleRegions, ScanUnits, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
 from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import WHOLE, Budget
@@ -108,7 +108,8 @@ def build(args: argparse.Namespace) -> Learner:
     _check_points(task, oracle, acquisition)
     _check_source(task, rounds, acquisition)
     initial = _initial(acquisition.unit, rounds, task)
-    units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
+    folder = work_dir.parent / 'regions'
+    units = build_regions(acquisition.unit, task.manifest, folder, task.scans)
     learner = Learner(
         task=task,
         units=units,
@@ -127,7 +128,9 @@ def build(args: argparse.Namespace) -> Learner:
     return learner
 
 
-def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner: Learner) -> None:
+def _begin(
+    args: argparse.Namespace, cfg: Config, units: SampleRegions | ScanUnits, learner: Learner
+) -> None:
     """Locks the folder, prepares the units, records what the run is begun with."""
     store, task = learner.store, learner.task
     store.lock()

@@ -43,7 +43,7 @@ def observe(
         The rows, and this process's seconds inside the model.
     """
     if acquisition.kind in WHOLE:
-        units = WholeImages(task.manifest)
+        units = WholeImages(task.manifest, units)
     mine = share(samples)
     parts, forward = [], 0.0
     if not acquisition.needs:
