@@ -5,6 +5,7 @@ from dense_al.acquisition.box_in_box import BoxInBox
 from dense_al.acquisition.composed import Composed
 from dense_al.acquisition.density_aware import DensityAware
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
+from dense_al.acquisition.inter_frame import InterFrame
 from dense_al.acquisition.points import PointUncertainty
 from dense_al.acquisition.region_samplers import Badge, BoundaryQuota, Clue, DiversityAware
 from dense_al.acquisition.region_scores import RIPU, BestVersusSecondBest
@@ -25,6 +26,7 @@ __all__ = [
     'DiversityAware',
     'ImageCoreSet',
     'ImageTags',
+    'InterFrame',
     'KCenter',
     'KMeansPlusPlus',
     'NothingLeftError',
