@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from dense_al.adapters import surgery
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.runner import runner_arguments
-from dense_al.adapters.task import Rounds, TrainJob
+from dense_al.adapters.task import TrainJob
 from dense_al.datasets.scan_pool import (
     AnsweredScans,
     EvaluatedScans,
@@ -34,10 +34,20 @@ from dense_al.models import (
     scan_segmentor,  # noqa: F401 registers models
 )
 from dense_al.pool import AnswerStore, Ledger
-from dense_al.registry import ConfigError
+from dense_al.registry import ConfigError, nearest
 from dense_al.structures import Manifest, ScanOptions, SegPrediction
 
+METRICS = ('mIoU', 'accuracy')
 POOL, EVALUATION = 'train_dataloader.dataset', 'val_dataloader.dataset'
+
+
+def pool_scans(cfg: Config) -> ScanSource:
+    """The scans of a config's training data, in the order of the manifest.
+
+    Raises:
+        ConfigError: A mistake in `train_dataloader.dataset`.
+    """
+    return joined([scan_source(part, POOL) for part in surgery.pool_datasets(cfg)], POOL)
 
 
 class ScanTask(FrameworkTask):
@@ -57,17 +67,12 @@ class ScanTask(FrameworkTask):
     per_class = 'IoU_{}'
     scans: ScanSource
 
-    def __init__(self, cfg: Config, rounds: Rounds) -> None:
-        super().__init__(cfg, rounds)
-        # mmengine would look for a package of that name in its registries, and complain.
-        self._cfg['default_scope'] = self.scope
-
     def _read_pool(self, cfg: Config) -> None:
         if cfg.get('source') is not None:
             raise ConfigError('Expected no `source`: scans of another domain are not supported')
-        parts = surgery.pool_datasets(cfg)
-        self._steps = build_pipeline(parts[0].get('pipeline') or (), f'{POOL}.pipeline')
-        self.scans = joined([scan_source(part, POOL) for part in parts], POOL)
+        steps = surgery.pool_datasets(cfg)[0].get('pipeline') or ()
+        self._steps = build_pipeline(steps, f'{POOL}.pipeline')
+        self.scans = pool_scans(cfg)
         held_out = cfg['val_dataloader']['dataset']
         self._test_steps = build_pipeline(held_out.get('pipeline') or (), f'{EVALUATION}.pipeline')
         self._held_out = scan_source(held_out, EVALUATION)
@@ -82,15 +87,18 @@ class ScanTask(FrameworkTask):
         self.classes = list(self.scans.classes)
         self._metainfo = {'classes': self.scans.classes, 'palette': self.scans.palette}
         self.manifest = _manifest(self.scans)
-        self._check_model(cfg['model'])
+        self._check_config(cfg)
 
-    def _check_model(self, model: Any) -> None:
-        """Raises `ConfigError` unless the model has as many classes as the data."""
-        if model.get('num_classes') != len(self.classes):
+    def _check_config(self, cfg: Config) -> None:
+        """Raises `ConfigError` for a model or a metric that does not fit the data."""
+        number, metric = cfg['model'].get('num_classes'), self._rounds.metric
+        if number != len(self.classes):
             raise ConfigError(
                 f'Expected `model.num_classes` to be {len(self.classes)}, the classes of the label '
-                f'map, but got {model.get("num_classes")!r}'
+                f'map, but got {number!r}'
             )
+        if metric not in METRICS:
+            raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, METRICS)}')
 
     def read_label(self, sample: int) -> np.ndarray:
         """(N, 1) uint8 label of the data set, checked.
@@ -119,7 +127,8 @@ class ScanTask(FrameworkTask):
             yield _averaged(sample, list(views))
 
     def _prepare(self, cfg: Any) -> None:
-        """Nothing: a model of scans ignores voxels without a label as it is."""
+        # mmengine would look for a package of the config's scope in its registries, and complain.
+        cfg['default_scope'] = self.scope
 
     def _answered(self, job: TrainJob) -> AnsweredScans:
         answers = AnswerStore(job.ledger.in_force(job.round_number), self.manifest, job.units)

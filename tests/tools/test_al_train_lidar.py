@@ -1,0 +1,162 @@
+"""`al_train.py` on scans: rounds, poison, pseudo-labels, resume, mistakes, real layouts."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from scan_layouts import write_nuscenes, write_semantic_kitti
+from scan_runs import CONFIGS, SPEC, UNITS, equal, run, write_config
+
+from dense_al.adapters.lidar import pool_scans
+from dense_al.config import read_config
+from dense_al.engine import INITIAL, RunStore
+from dense_al.engine.main import MISTAKE
+from dense_al.regions import build_regions
+from dense_al.structures import Manifest, decode_labels
+
+pytest.importorskip('open3d')
+
+
+@pytest.fixture(scope='module')
+def town(tmp_path_factory):
+    """Folder of a tiny generated world; do not write into it."""
+    from dense_al.sandbox import TownSpec, write_town
+
+    return write_town(tmp_path_factory.mktemp('data') / 'town', TownSpec(**SPEC))
+
+
+@pytest.fixture
+def config(tmp_path, town):
+    def write(method='lidal_pseudo', root=town, more=UNITS):
+        return write_config(tmp_path, method, root, more)
+
+    return write
+
+
+def units_of(work_dir):
+    """Units of the run's acquisition, and the manifest."""
+    manifest = Manifest.load(work_dir / 'manifest.parquet')
+    recorded = json.loads((work_dir / 'environment.json').read_text())
+    scans = pool_scans(read_config(work_dir / 'config.py'))
+    return build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans), manifest
+
+
+def test_a_run_with_pseudo_labels(config, town, tmp_path):
+    work_dir = tmp_path / 'run'
+    assert run(config(), work_dir) == 0
+    store = RunStore(work_dir)
+    units, manifest = units_of(work_dir)
+    assert manifest.names[0] == '00/000000' and manifest.sequences[-1] == '01'
+    assert (manifest.widths == 1).all() and manifest.frames.tolist() == [*range(6), *range(6)]
+    whole = manifest.areas.sum()
+    fractions = [store.read(r, 'train')['labelled']['fraction'] for r in range(3)]
+    assert 0.04 < fractions[0] < fractions[1] < fractions[2] <= 0.2
+    raw = np.fromfile(town / 'sequences/00/labels/000003.label', '<u4')
+    labels = pool_scans(read_config(work_dir / 'config.py')).label_map.apply(raw & 0xFFFF)
+    seen = 0
+    for r in (0, 1):
+        query, pseudo = store.query(r), store.pseudo(r)
+        assert query.size.sum() <= 0.05 * whole and pseudo.size.sum() <= 0.05 * whole
+        answers = store.answers(r)
+        assert sum(a.source == 'model' for a in answers) == len(pseudo) > 0
+        for a in answers:
+            inside = units.map(a.sample).ravel() == a.unit
+            assert inside.sum() == a.elements
+            if a.source != 'model' and manifest.names[a.sample] == '00/000003':
+                seen += 1
+                assert (decode_labels(a.payload) == labels[inside]).all()
+    train = store.read(2, 'train')
+    assert train['metric'] == 'mIoU' and len(train['per_class']) == 13
+    assert train['labelled']['units'] == sum(len(store.query(r)) for r in (INITIAL, 0, 1))
+
+
+def test_labels_that_were_not_asked_change_nothing(config, town, tmp_path):
+    """The poison test, with pseudo-labels."""
+    clean, poisoned, root = tmp_path / 'a/run', tmp_path / 'b/run', tmp_path / 'world'
+    assert run(config(), clean) == 0
+    shutil.copytree(town, root)
+    units, manifest = units_of(clean)
+    asked = [np.zeros(n, bool) for n in manifest.heights]
+    for r in (INITIAL, 0, 1):
+        query = RunStore(clean).query(r)
+        for sample, unit in zip(query.sample, query.unit):
+            part = query.kind == 'image' or units.map(int(sample)).ravel() == unit
+            asked[sample] |= part
+    rng = np.random.default_rng(0)
+    for sample, name in enumerate(manifest.names):
+        sequence, frame = name.split('/')
+        path = root / 'sequences' / sequence / 'labels' / f'{frame}.label'
+        label = np.fromfile(path, '<u4')
+        garbage = rng.choice([10, 40, 50, 70, 80], len(label)).astype('<u4')
+        np.where(asked[sample], label, garbage).astype('<u4').tofile(path)
+    # A world that was written over would be drawn anew.
+    assert run(config(root=root, more=UNITS + 'sandbox = None\n'), poisoned) == 0
+    assert equal(clean, poisoned)
+
+
+def test_training_opens_no_file_of_labels(config, town, tmp_path, monkeypatch):
+    from dense_al.adapters.lidar import ScanTask
+    from dense_al.datasets.scans import ScanSource
+
+    opened, training = [], []
+    load, train = ScanSource.load_labels, ScanTask._answered
+
+    def loaded(self, record):
+        opened.append((record.sequence, bool(training)))
+        return load(self, record)
+
+    def trained(self, job):
+        training.append(1)
+        return train(self, job)
+
+    monkeypatch.setattr(ScanSource, 'load_labels', loaded)
+    monkeypatch.setattr(ScanTask, '_answered', trained)
+    assert run(config(), tmp_path / 'run', '--cfg-options', 'rounds.count=1') == 0
+    assert {sequence for sequence, later in opened if later} == {'02'}
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    assert run(config(), tmp_path / 'a/run') == 0
+    for number, place in enumerate(['0:query:pseudo', '1:observe:half', '1:round:answers']):
+        work_dir = tmp_path / f'{number}/run'
+
+        def die(self, name, place=place):
+            if name == place:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunStore, 'phase', die)
+            with pytest.raises(Killed):
+                run(config(), work_dir)
+        assert run(config(), work_dir, '--resume') == 0
+        assert equal(tmp_path / 'a/run', work_dir)
+
+
+MISTAKES = {
+    'train_dataloader.dataset.format=semantic_kity': 'Did you mean `semantic_kitti`',
+    'train_dataloader.dataset.splt=train': 'Did you mean `split`',
+    'train_dataloader.dataset.split=trian': 'Did you mean `train`',
+    'train_dataloader.dataset.type=ScanData': 'to be ScanDataset',
+    'train_dataloader.dataset.root=/nowhere': '/nowhere',
+    'train_dataloader.dataset.label_map=semantic_kity': 'Did you mean `semantic_kitti`',
+    'train_dataloader.dataset.pipeline.0.jiter=1': 'Did you mean `jitter`',
+    'train_dataloader.dataset.pipeline.1.type=Voxel': 'Did you mean `Voxelize`',
+    'model.num_classes=12': 'Expected `model.num_classes` to be 13',
+    'model.backbone.type=SparseUnet': 'Could not build `model`',
+    'acquisition.unit.type=Superpixels': 'those of scans are Image, BalancedClusters',
+    'acquisition.unit.n_region=3': 'Did you mean `n_regions`',
+    'acquisition.max_distanse=1': 'Did you mean `max_distance`',
+    'rounds.metric=miou': 'Did you mean `mIoU`',
+}
+
+
+@pytest.mark.parametrize('option', MISTAKES)
+def test_mistakes_end_before_training_and_are_named(config, tmp_path, caplog, option):
+    more = 'acquisition = dict(unit=dict(_delete_=True, type="BalancedClusters"))\n'
+    assert run(config(more=more), tmp_path / 'run', '--cfg-options', option) == MISTAKE
+    assert MISTAKES[option] in caplog.text
+    assert not (tmp_path / 'run/rounds').exists() and not (tmp_path / 'run/initial').exists()
