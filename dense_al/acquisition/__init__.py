@@ -10,6 +10,7 @@ from dense_al.acquisition.points import PointUncertainty
 from dense_al.acquisition.region_samplers import Badge, BoundaryQuota, Clue, DiversityAware
 from dense_al.acquisition.region_scores import RIPU, BestVersusSecondBest
 from dense_al.acquisition.samplers import KCenter, KMeansPlusPlus, RandomOrder, TopK
+from dense_al.acquisition.scan_scores import SegmentEntropy, SurfaceVariation
 from dense_al.acquisition.tags import ClassBalancedRandom, ImageTags, WeakLoss
 
 __all__ = [
@@ -33,7 +34,9 @@ __all__ = [
     'PointUncertainty',
     'RIPU',
     'RandomOrder',
+    'SegmentEntropy',
     'Selection',
+    'SurfaceVariation',
     'TopK',
     'WeakLoss',
     'rng_for',

@@ -9,7 +9,7 @@ from scan_layouts import write_nuscenes, write_semantic_kitti
 from scan_runs import CONFIGS, SPEC, UNITS, equal, run, write_config
 
 from dense_al.adapters.lidar import pool_scans
-from dense_al.config import read_config
+from dense_al.config import apply_sandbox, load_config, read_config
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine.main import MISTAKE
 from dense_al.regions import build_regions
@@ -150,7 +150,7 @@ MISTAKES = {
     'acquisition.unit.type=Superpixels': 'those of scans are Image, BalancedClusters',
     'acquisition.unit.n_region=3': 'Did you mean `n_regions`',
     'acquisition.max_distanse=1': 'Did you mean `max_distance`',
-    'rounds.metric=miou': 'Did you mean `mIoU`',
+    'rounds.metric=mIou': 'Did you mean `mIoU`',
 }
 
 
@@ -160,3 +160,74 @@ def test_mistakes_end_before_training_and_are_named(config, tmp_path, caplog, op
     assert run(config(more=more), tmp_path / 'run', '--cfg-options', option) == MISTAKE
     assert MISTAKES[option] in caplog.text
     assert not (tmp_path / 'run/rounds').exists() and not (tmp_path / 'run/initial').exists()
+
+
+TINY = """
+_base_ = ['{base}']
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {train}))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {val}))
+model = dict(backbone=dict(channels=(4, 4, 4), blocks=1, backend='torch'))
+acquisition = dict(unit=dict({unit}){more})
+budget = dict(per_round=15)
+rounds = dict(
+    count=2, iterations=2, checkpoint_interval=None, initial=dict(budget=dict(per_round=40)))
+"""
+METHODS = ('random', 'entropy', 'redal', 'lidal')
+
+
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('data', ['semantic_kitti', 'nuscenes'])
+def test_published_configs_run_on_the_real_layouts(tmp_path, data, method):
+    if data == 'nuscenes':
+        root = write_nuscenes(tmp_path).root
+        parts = dict(train="split_file=None, scenes=['scene-0003']",
+                     val="split_file=None, scenes=['scene-0061']")  # fmt: skip
+        parts = {key: f"version='v1.0-mini', {text}" for key, text in parts.items()}
+    else:
+        root = write_semantic_kitti(tmp_path).root
+        parts = dict(train="split=None, sequences=['00']", val='')
+    unit = 'voxel=0.5, min_points=5' if method == 'redal' else 'n_regions=5'
+    path = tmp_path / 'tiny.py'
+    base = CONFIGS / f'lidal/{data}_minkunet_{method}.py'
+    # All these scans are of one place.
+    more = ', min_distance=0.0' if method == 'lidal' else ''
+    path.write_text(TINY.format(base=base, root=root, unit=unit, more=more, **parts))
+    assert run(path, tmp_path / 'run') == 0
+    store = RunStore(tmp_path / 'run')
+    train = store.read(1, 'train')
+    assert len(train['per_class']) == (16 if data == 'nuscenes' else 19)
+    assert train['labelled']['fraction'] > store.read(0, 'train')['labelled']['fraction']
+    assert {a.source for a in store.answers(0)} >= {'ground_truth'}
+
+
+@pytest.mark.parametrize('method', ['random_frames', 'entropy_frames', 'coreset_frames',
+                                    'segment_entropy', 'redal', 'entropy'])  # fmt: skip
+def test_baselines_run(tmp_path, town, method):
+    frames = method not in ('redal', 'entropy')
+    options = ['--cfg-options', 'rounds.count=2']
+    if method == 'redal':
+        options += ['acquisition.unit.min_points=20', 'acquisition.sampler.n_clusters=3']
+    if frames:
+        options += ['budget.per_round=10']
+    config = write_config(tmp_path, method, town)
+    assert run(config, tmp_path / 'run', *options) == 0
+    query = RunStore(tmp_path / 'run').query(0)
+    assert query.kind == ('image' if frames else 'region') and len(query) >= 1
+
+
+def test_every_sandbox_method_has_a_config_that_plans(town, tmp_path, capsys):
+    for path in sorted(CONFIGS.glob('sandbox/town_*.py')):
+        method = path.stem.removeprefix('town_')
+        config = write_config(tmp_path, method, town, more='budget = dict(per_round=1)\n')
+        assert run(config, tmp_path / method, '--dry-run') == 0, method
+    assert capsys.readouterr().out.count('13 classes') >= 10
+
+
+def test_a_full_size_config_becomes_the_sandbox():
+    config = CONFIGS / 'lidal/semantic_kitti_minkunet_lidal.py'
+    small = apply_sandbox(load_config(config), CONFIGS)
+    assert small['sandbox']['world'] == 'town' and small['model']['num_classes'] == 13
+    assert small['acquisition'] == load_config(config)['acquisition']
+    assert small['rounds']['iterations'] == small['train_cfg']['max_iters']
+    assert small['rounds']['initial']['acquisition']['unit'] == dict(type='Image')

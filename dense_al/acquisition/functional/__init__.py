@@ -44,6 +44,7 @@ from dense_al.acquisition.functional.region import (
 )
 from dense_al.acquisition.functional.ripu import region_impurity, ripu_score, ripu_select
 from dense_al.acquisition.functional.round_robin import d2ada_budgets, weighted_round_robin
+from dense_al.acquisition.functional.surface import label_entropy, surface_variation
 from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     'inter_frame_scores',
     'k_center_greedy',
     'kmeans_pp',
+    'label_entropy',
     'least_confidence',
     'margin',
     'mask_uncertainty',
@@ -91,6 +93,7 @@ __all__ = [
     'ripu_score',
     'ripu_select',
     'select_inter_frame',
+    'surface_variation',
     'weighted_kmeans',
     'weighted_round_robin',
 ]
