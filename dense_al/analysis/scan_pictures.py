@@ -10,7 +10,7 @@ BACKGROUND = (18, 20, 26)
 ASKED, BY_MODEL = (255, 214, 0), (0, 200, 255)
 RIGHT, WRONG = (90, 170, 110), (255, 60, 60)
 UNKNOWN = (150, 150, 150)
-LOWEST = 0.2  # brightness of a point of no interest
+LOWEST = 0.3  # brightness of a point of no interest
 GAP = 6  # pixels between the two views
 
 
@@ -81,7 +81,7 @@ def _shades(points: np.ndarray) -> np.ndarray:
     """(N, 3) uint8 greys, brighter the higher a point is."""
     low, high = np.quantile(points[:, 2], [0.05, 0.95])
     level = np.clip((points[:, 2] - low) / max(high - low, 1e-6), 0, 1)
-    grey = (255 * (LOWEST + 0.3 * level)).astype(np.uint8)
+    grey = (255 * (LOWEST + 0.4 * level)).astype(np.uint8)
     return np.repeat(grey[:, None], 3, axis=1)
 
 
@@ -112,12 +112,12 @@ class _Above(_View):
 
     def __init__(self, points: np.ndarray, side: int) -> None:
         self.shape = side, side
-        reach = max(float(np.quantile(np.abs(points[:, :2]).max(axis=1), 0.96)), 1.0)
+        reach = max(float(np.quantile(np.abs(points[:, :2]).max(axis=1), 0.9)), 1.0)
         scale = side / (2 * reach)
         self.rows = np.floor(side / 2 - points[:, 0] * scale).astype(np.int64)
         self.columns = np.floor(side / 2 - points[:, 1] * scale).astype(np.int64)
         self.order = np.argsort(points[:, 2], kind='stable')
-        self.size = 2 if side >= 400 else 1
+        self.size = _dot(self.shape, len(points) / 2)
 
 
 class _Around(_View):
@@ -132,9 +132,14 @@ class _Around(_View):
         low, high = np.quantile(elevation, [0.005, 0.995])
         self.columns = ((0.5 - azimuth / (2 * np.pi)) * (side - 1)).astype(np.int64)
         level = (high - elevation) / max(high - low, 1e-6)
-        self.rows = np.floor(level * (height - 2)).astype(np.int64)
+        self.rows = np.floor(np.clip(level, 0, 1) * (height - 2)).astype(np.int64)
         self.order = np.argsort(-distance, kind='stable')
-        self.size = 2 if len(points) < 60 * side else 1
+        self.size = _dot(self.shape, len(points))
+
+
+def _dot(shape: tuple[int, int], n_points: float) -> int:
+    """Side of a point in pixels, so that sparse scans are seen as well."""
+    return int(np.clip(round(np.sqrt(shape[0] * shape[1] / n_points) * 0.7), 1, 4))
 
 
 def _stacked(views: Sequence[_View], colours: np.ndarray, marked: np.ndarray) -> np.ndarray:
