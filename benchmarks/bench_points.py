@@ -7,6 +7,7 @@ finished run of any config with points.
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def main() -> None:
     print(f'plain inference         {len(samples) / plain:7.1f} images/s')
     for metric in ('random', 'entropy', 'mutual_information'):
         acquisition = PointUncertainty(metric=metric)
-        spent = timed(lambda: observe(task, acquisition, checkpoint, samples, ledger))
+        spent = timed(partial(observe, task, acquisition, checkpoint, samples, ledger))
         rate = len(samples) / spent
         print(f'{metric:20s}    {rate:7.1f} images/s, {plain / spent:.2f} x plain inference')
 

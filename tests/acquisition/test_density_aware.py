@@ -1,5 +1,7 @@
 """D2ADA: what the source lacks first, what is uncertain later."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,33 @@ def test_a_pool_without_source_is_refused():
     table, _ = rows()
     with pytest.raises(ConfigError, match='source domain'):
         build().select(table.take(table.sample < POOL), given())
+
+
+def aada(**options):
+    return ACQUISITIONS.build(dict(type='DomainClassifier', unit=GRID, **options), 'acquisition')
+
+
+def test_a_domain_classifier_asks_what_is_uncertain_and_like_the_target():
+    table, _ = rows()
+    # Half of the target is new.
+    new = (table.sample < POOL) & (table.sample % 2 == 0)
+    features = table.features + np.where(new, 3.0, 0.0)[:, None].astype(np.float32)
+    table = replace(table, features=features)
+    wanted = set(zip(table.sample[new].tolist(), table.unit[new].tolist()))
+    found = keys(aada(top=None).select(table, given(budget=16)))
+    assert len(set(found) & wanted) >= 14
+    scores = dict(zip(zip(table.sample.tolist(), table.unit.tolist()), table.score))
+    assert np.mean([scores[k] for k in found]) > 0.6
+    drawn = keys(aada(top=0.2).select(table, given(budget=16)))
+    assert len(drawn) == 16 and set(drawn) != set(found)
+    assert keys(aada(top=0.2).select(table, given(budget=16))) == drawn
+    assert all(sample < POOL for sample, _ in drawn)
+
+
+def test_domain_probability_is_a_half_where_domains_are_alike():
+    from dense_al.acquisition.domain_classifier import domain_probability
+
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(size=(500, 4)), rng.normal(size=(3000, 4))
+    assert abs(domain_probability(source, target).mean() - 0.5) < 0.05
+    assert domain_probability(source, target + 5).mean() > 0.95
