@@ -153,7 +153,7 @@ def test_a_domain_classifier_asks_what_is_uncertain_and_like_the_target():
     table, _ = rows()
     # Half of the target is new.
     new = (table.sample < POOL) & (table.sample % 2 == 0)
-    features = table.features + np.where(new, 3.0, 0.0)[:, None].astype(np.float32)
+    features = table.features + np.where(new, 8.0, 0.0)[:, None].astype(np.float32)
     table = replace(table, features=features)
     wanted = set(zip(table.sample[new].tolist(), table.unit[new].tolist()))
     found = keys(aada(top=None).select(table, given(budget=16)))
