@@ -111,7 +111,8 @@ class MMSegTask(FrameworkTask):
         samples = answers.samples
         if self._source is None and not samples:
             raise ConfigError('Expected at least one labelled sample to train on, but got none')
-        if self._source is not None and self._source['unlabelled']:
+        shown = False if self._source is None else self._source['unlabelled']
+        if shown is True or (shown == 'first' and job.round_number == 0):
             samples = self.manifest.pool.tolist()
         pipeline = with_answered_crops(without_annotations(self._pipeline))
         pipeline = surgery.packed(pipeline, ('domain',))
