@@ -6,6 +6,7 @@ from dense_al.acquisition.composed import Composed
 from dense_al.acquisition.density_aware import DensityAware
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
 from dense_al.acquisition.domain_classifier import DomainClassifier
+from dense_al.acquisition.masks import MaskUncertainty
 from dense_al.acquisition.points import PointUncertainty
 from dense_al.acquisition.region_samplers import (
     Badge,
@@ -36,6 +37,7 @@ __all__ = [
     'ImageTags',
     'KCenter',
     'KMeansPlusPlus',
+    'MaskUncertainty',
     'NothingLeftError',
     'PointUncertainty',
     'RIPU',
