@@ -342,4 +342,4 @@ def test_processes_share_one_adversary(tmp_path):
     probs = wanted._forward(inputs).softmax(1).detach()
     taught_by_hand(wanted.adversary.network, probs, processes=2)
     for name, weight in wanted.adversary.network.state_dict().items():
-        torch.testing.assert_close(judge[name], weight, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(judge[name], weight, rtol=1e-4, atol=5e-6)
