@@ -97,7 +97,7 @@ class AnswerStore:
             return self._cache[sample].copy()
         labels = np.full(self._manifest.size(sample), IGNORE, np.uint8)
         flat, pixels = labels.ravel(), None
-        for answer in self._by_sample[sample]:
+        for answer in self._by_sample.get(sample, ()):
             payload = decode_labels(answer.payload)
             if answer.kind == 'image':
                 self._check(answer, payload, flat.size)
