@@ -1,6 +1,6 @@
 # SYNTHIA to Cityscapes: the 16 classes of SYNTHIA, in both. Others train on 19 classes and average
-# over 16 of them; here a pixel of the other three is no pixel of the evaluation. Without wall, fence
-# and pole these are the 13 classes.
+# over 16 of them; here a pixel of the other three is no pixel of the evaluation. These are the 13
+# classes without wall, fence and pole.
 _base_ = ['./cityscapes_target.py']
 classes = (
     'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
