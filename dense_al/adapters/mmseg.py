@@ -11,6 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
+import dense_al.datasets.domains
+import dense_al.models.adversarial
+import dense_al.models.deeplab_v2_head
+import dense_al.models.frozen_norm  # noqa: F401  all of them register
 from dense_al.adapters import (
     mmseg_config,
     mmseg_metric,  # noqa: F401 registers the metric

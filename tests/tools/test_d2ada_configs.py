@@ -11,11 +11,9 @@ from dense_al.engine import RunStore
 from dense_al.engine.main import main
 from dense_al.structures import Manifest
 
-BASE = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'd2ada'
 SMALL = """
-_base_ = [
-    '{base}/models/deeplabv2_r101.py', '{base}/datasets/{source}_cityscapes.py',
-    '{base}/schedule/d2ada_rounds.py', '{base}/acquisition/superpixel_entropy.py']
+_base_ = ['{base}']
 steps = [
     dict(type='RandomCrop', crop_size=(48, 96)), dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs')]
@@ -32,7 +30,7 @@ env_cfg = dict(dist_cfg=dict(backend='gloo'))
 model = dict(
     backbone=dict(depth=18, init_cfg=None), data_preprocessor=dict(size=(48, 96)),
     discriminator=dict(channels=4), decode_head=dict(in_channels=512, channels=8, num_classes={n}))
-acquisition = dict(unit=dict(n_segments=16))
+acquisition = dict(unit=dict(n_segments=16), min_rows=4)
 budget = dict(per_round=10)
 rounds = dict(count=2, iterations=[4, 2])
 """
@@ -46,7 +44,8 @@ def test_warm_up_and_one_round(tmp_path, source):
     )[source]
     source_root, _ = write(tmp_path, 3)
     path, work_dir = tmp_path / 'leaf.py', tmp_path / 'run'
-    given = dict(base=BASE, source=source, root=root, source_root=source_root, ids=ids, n=n)
+    base = CONFIGS / f'{source}_deeplabv2_d2ada.py'
+    given = dict(base=base, root=root, source_root=source_root, ids=ids, n=n)
     path.write_text(SMALL.format(**given))
     assert main([str(path), '--work-dir', str(work_dir)]) == 0
     store = RunStore(work_dir)
@@ -58,3 +57,14 @@ def test_warm_up_and_one_round(tmp_path, source):
     states = [torch.load(store.checkpoint(r), weights_only=False)['state_dict'] for r in range(2)]
     assert all(key.split('.')[0] in ('backbone', 'decode_head') for key in states[0])
     assert states[0]['decode_head.conv_seg.weight'].shape[0] == n
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
+def test_configs_load_and_their_acquisitions_build(path):
+    from dense_al.config import load_config
+    from dense_al.registry import ACQUISITIONS
+
+    cfg = load_config(path)
+    assert ACQUISITIONS.build(cfg['acquisition'], 'acquisition').kind == 'region'
+    n = cfg['model']['decode_head']['num_classes']
+    assert n == (16 if path.stem.startswith('synthia') else 19)

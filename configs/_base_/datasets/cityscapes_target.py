@@ -1,9 +1,6 @@
 # Cityscapes as the target: its training images are the pool, its 500 validation images the test.
 # Crops and scales are mmseg's; D2ADA shows whole images of 1024 x 2048.
 default_scope = 'mmseg'
-custom_imports = dict(imports=[
-    'dense_al.datasets.domains', 'dense_al.models.adversarial', 'dense_al.models.deeplab_v2_head',
-    'dense_al.models.frozen_norm'])
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
