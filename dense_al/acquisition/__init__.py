@@ -4,6 +4,7 @@ from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, 
 from dense_al.acquisition.box_in_box import BoxInBox
 from dense_al.acquisition.composed import Composed
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
+from dense_al.acquisition.pixels import PixelUncertainty
 from dense_al.acquisition.points import PointUncertainty
 from dense_al.acquisition.region_samplers import Badge, BoundaryQuota, Clue, DiversityAware
 from dense_al.acquisition.region_scores import RIPU, BestVersusSecondBest
@@ -26,6 +27,7 @@ __all__ = [
     'KCenter',
     'KMeansPlusPlus',
     'NothingLeftError',
+    'PixelUncertainty',
     'PointUncertainty',
     'RIPU',
     'RandomOrder',
