@@ -13,7 +13,6 @@ import torch
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Acquisition, Selection, check_share, take
-from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
 from dense_al.structures import ElementRows, Query, SegPrediction
@@ -68,7 +67,6 @@ class PixelUncertainty(Acquisition):
                     f'but got {number!r}'
                 )
         self.score = SCORES.build(score, 'acquisition.score')
-        self.random = isinstance(self.score, Random)
         self.needs = self.score.needs
         self.offered = self.per_sample = per_image or candidates
         self.top = check_share('top', top)

@@ -105,10 +105,10 @@ def build(args: argparse.Namespace) -> Learner:
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
-    _check_points(task, oracle, acquisition)
     initial = _initial(acquisition, rounds, task)
     initial_budget = _plain(Budget, first, 'rounds.initial.budget') if first else budget
     _check_pixels(task, oracle, [a for a in (acquisition, initial) if isinstance(a, Acquisition)])
+    _check_points(task, oracle, acquisition)
     _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
     learner = Learner(
