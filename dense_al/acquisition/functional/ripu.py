@@ -166,10 +166,10 @@ def ripu_select(
     if left.ndim != 2 or not np.isfinite(left).all():
         raise ValueError(f'Expected `score` to be (H, W) and finite, but got shape {left.shape}')
     block = 2 * radius if block is None else block
-    if n < 0 or radius < 0 or block < 0:
-        raise ValueError(
-            f'Expected `n`, `radius` and `block` to be at least 0, but got {n}, {radius}, {block}'
-        )
+    if n < 0 or radius < 0:
+        raise ValueError(f'Expected `n` and `radius` to be at least 0, but got {n} and {radius}')
+    if block < 0:
+        raise ValueError(f'Expected `block` to be at least 0, but got {block}')
     blocked = np.zeros(left.shape, bool) if active is None else np.asarray(active)
     if blocked.dtype != bool or blocked.shape != left.shape:
         raise ValueError(
