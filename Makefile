@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-SYSTEM_PACKAGES := libgl1 libglib2.0-0
+SYSTEM_PACKAGES := libgl1 libglib2.0-0 libegl1 libusb-1.0-0
+SYSTEM_LIBRARIES := libGL.so.1 libgthread-2.0 libEGL.so.1 libusb-1.0.so.0
 
 .PHONY: setup demo test lint ops clean system
 
@@ -11,7 +12,10 @@ setup: $(STAMP)
 
 # System packages only where their libraries are missing; without root this only says what to install.
 system:
-	@if ! ldconfig -p | grep -q libGL.so.1 || ! ldconfig -p | grep -q libgthread-2.0; then \
+	@found=$$(ldconfig -p); missing=; \
+	for library in $(SYSTEM_LIBRARIES); do \
+	  case "$$found" in *$$library*) ;; *) missing=yes ;; esac; done; \
+	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $(SYSTEM_PACKAGES); \
 	  else echo "Please install: $(SYSTEM_PACKAGES)" >&2; exit 1; fi; fi
 
@@ -20,7 +24,7 @@ $(STAMP): setup.py | system
 	  echo "Could not make $(VENV); on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install -q --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install -q torch==2.13.0
-	$(BIN)/python -m pip install -q -e '.[mm,dev]'
+	$(BIN)/python -m pip install -q -e '.[mm,lidar,dev]'
 	@touch $@
 
 demo: setup

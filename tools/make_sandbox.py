@@ -15,10 +15,13 @@ from PIL import Image
 from dense_al.sandbox import (
     GlyphsSpec,
     StreetsSpec,
+    TownSpec,
     glyphs_sheet,
     streets_sheet,
+    town_sheet,
     write_glyphs,
     write_streets,
+    write_town,
 )
 
 
@@ -39,6 +42,7 @@ class World(NamedTuple):
 WORLDS = {
     'glyphs': World(GlyphsSpec, write_glyphs, glyphs_sheet),
     'streets': World(StreetsSpec, write_streets, streets_sheet),
+    'town': World(TownSpec, write_town, town_sheet),
 }
 
 

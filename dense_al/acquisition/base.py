@@ -37,6 +37,8 @@ class Selection:
         ledger: What was asked and answered.
         budget: The round's budget.
         pool_elements: Pixels or points of the whole pool, for budgets in percent.
+        n_pool: Samples from this index on are of the source domain, and never asked; None: none.
+        round_number: The round that asks, -1 for the initial labels.
         prices: (kind, size, sample, objects) -> clicks, seconds, each (N,), of units.
         rng: The only source of randomness.
         n_classes: Number of classes.
@@ -50,6 +52,8 @@ class Selection:
     rng: np.random.Generator
     n_classes: int
     ask_declined_again: bool = False
+    n_pool: int | None = None
+    round_number: int = 0
 
     def spend(self, kind: str, rows: ElementRows, objects: np.ndarray | float = 0.0) -> np.ndarray:
         """(N,) float64: how much of the budget each row takes, with (N,) expected objects."""
@@ -68,7 +72,8 @@ class Acquisition(ABC):
 
     Attributes:
         needs: What of a prediction it reads (`probs`, `features`); empty: no model is run.
-        observes: Which samples it must see: `pool` (those not labelled as a whole), `labelled`.
+        observes: Which samples it must see: `pool` (those not labelled as a whole),
+            `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.
         form: What a label of a whole sample must be (`pixels`, `boxes` or `masks`); None: anything.
         per_sample: How many units it asks of a sample in one round at most; None: no limit.
@@ -105,6 +110,10 @@ class Acquisition(ABC):
             return unlabelled
         n = max(1, round(self.subset * len(unlabelled)))
         return np.sort(rng.choice(unlabelled, n, replace=False))
+
+    def source_samples(self, source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Samples of the source domain to observe, where it observes them at all."""
+        return source
 
     def asked(self, rows: ElementRows, given: Selection) -> np.ndarray:
         """(N,) bool: which rows were asked before.

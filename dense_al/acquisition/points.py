@@ -45,7 +45,7 @@ class PointUncertainty(Acquisition):
         min_distance: Least distance in pixels between points of one object.
         avoid_outline: Pixels nearer than this to the predicted outline are not asked, as people can
             hardly tell there; objects with no other pixel are asked anyway.
-        most: Positives of an object.
+        most: Positives of an object; None: 32 for the mean, 8 where each counts on its own.
         passes: Passes with dropout.
         dropout: Its probability.
 
@@ -65,7 +65,7 @@ class PointUncertainty(Acquisition):
         views: str = 'positives',
         min_distance: float = 0.0,
         avoid_outline: float = 0.0,
-        most: int = 32,
+        most: int | None = None,
         passes: int = 8,
         dropout: float = 0.5,
     ) -> None:
@@ -74,9 +74,9 @@ class PointUncertainty(Acquisition):
                 raise ConfigError(
                     f'Unknown `acquisition.{name}` {value!r}. {nearest(str(value), valid)}'
                 )
-        counts = {'candidates': candidates, 'most': most, 'passes': passes}
-        if per_instance is not None:
-            counts['per_instance'] = per_instance
+        counts = {'candidates': candidates, 'passes': passes}
+        optional = {'per_instance': per_instance, 'most': most}
+        counts.update((name, n) for name, n in optional.items() if n is not None)
         for name, number in counts.items():
             if not isinstance(number, int) or isinstance(number, bool) or number < 1:
                 raise ConfigError(
@@ -92,6 +92,7 @@ class PointUncertainty(Acquisition):
         self.metric, self.offered = metric, per_instance or candidates
         self.min_distance, self.avoid_outline = float(min_distance), float(avoid_outline)
         self.needs = frozenset({'objects'} if metric == 'random' else {'objects', 'masks'})
+        most = most or (32 if metric == 'entropy' else 8)
         self.options = MaskOptions(
             views=views, mean=metric == 'entropy', most=most, passes=passes, dropout=dropout
         )

@@ -73,8 +73,26 @@ class FrameworkTask(ABC):
                 f'Expected at least {self.least_classes} classes in '
                 f'`train_dataloader.dataset.metainfo.classes`, but got {self.classes}'
             )
-        paths = [os.path.abspath(record['img_path']) for record in self._records]
-        self.manifest = Manifest.of_images(_names(paths), paths, [image_size(p) for p in paths])
+        self.manifest = _manifest(self._records)
+        self._add_source(surgery.source_of(cfg))
+
+    def _add_source(self, source: dict[str, Any] | None) -> None:
+        """Takes in the labelled data set of a source domain, if there is one."""
+        self._source = source
+        if source is None:
+            return
+        dataset = DATASETS.build(self._whole_pool(source['dataset']))
+        classes = [str(c) for c in dataset.metainfo.get('classes') or ()]
+        if classes != self.classes:
+            raise ConfigError(
+                f'Expected the classes of the pool in `source.dataset` ({self.classes}), '
+                f'but got {classes}'
+            )
+        records = [dataset.get_data_info(i) for i in range(len(dataset))]
+        if not records:
+            raise ConfigError('Expected images in `source.dataset`, but it is empty')
+        self._records = [*self._records, *records]
+        self.manifest = self.manifest.with_source(_manifest(records))
 
     def _whole_pool(self, pool: dict[str, Any]) -> dict[str, Any]:
         """The pool's config so that every image is in it and none is loaded."""
@@ -108,7 +126,7 @@ class FrameworkTask(ABC):
             return ''
 
         with ThreadPoolExecutor() as threads:
-            samples = range(len(self.manifest))
+            samples = range(self.manifest.n_pool)
             found = bar(threads.map(problem, samples), 'labels', len(samples))
             problems = [text for text in found if text]
         if problems:
@@ -274,6 +292,12 @@ def _shared_metainfo(datasets: list[Any]) -> dict[str, Any]:
                 f'but got {first.get("classes")} and {classes}'
             )
     return first
+
+
+def _manifest(records: Sequence[dict[str, Any]]) -> Manifest:
+    """A manifest of the images of records."""
+    paths = [os.path.abspath(record['img_path']) for record in records]
+    return Manifest.of_images(_names(paths), paths, [image_size(p) for p in paths])
 
 
 def _names(paths: list[str]) -> list[str]:

@@ -67,6 +67,8 @@ class MMDetTask(FrameworkTask):
         self.learns_points = mask_head in POINT_HEADS
         self.learns_tags = roi_head.get('type') == 'WeakRoIHead'
         super().__init__(cfg, rounds)
+        if self._source is not None:
+            raise ConfigError('Expected no `source` with mmdet: only mmseg learns from two domains')
 
     def _run(self, job: TrainJob, what: str) -> TrainResult:
         result = super()._run(job, what)

@@ -14,15 +14,14 @@ from torch.utils.data import DataLoader, Dataset
 from dense_al.adapters import (
     mmseg_config,
     mmseg_metric,  # noqa: F401 registers the metric
+    surgery,
 )
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.mmseg_predict import last_layer, probabilities
 from dense_al.adapters.task import Rounds, TrainJob
+from dense_al.datasets.domain_mix import DomainsDataset, SourceSegDataset
 from dense_al.datasets.pipelines import annotation_loader, without_annotations
-from dense_al.datasets.segmentation import (
-    PoolSegDataset,
-    with_answered_crops,
-)
+from dense_al.datasets.segmentation import PoolSegDataset, with_answered_crops
 from dense_al.pool import AnswerStore, Ledger
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, SegPrediction
@@ -107,12 +106,32 @@ class MMSegTask(FrameworkTask):
         evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
         cfg['val_evaluator'] = [*evaluators, {'type': 'PerClassIoU'}]
 
-    def _answered(self, job: TrainJob) -> PoolSegDataset:
+    def _answered(self, job: TrainJob) -> PoolSegDataset | DomainsDataset:
         answers = AnswerStore(job.ledger.in_force(job.round_number), self.manifest, job.units)
-        if not answers.samples:
+        samples = answers.samples
+        if self._source is None and not samples:
             raise ConfigError('Expected at least one labelled sample to train on, but got none')
+        shown = False if self._source is None else self._source['unlabelled']
+        if shown is True or (shown == 'first' and job.round_number == 0):
+            samples = self.manifest.pool.tolist()
         pipeline = with_answered_crops(without_annotations(self._pipeline))
-        return PoolSegDataset(self._records, answers.samples, answers, self._metainfo, pipeline)
+        pipeline = surgery.packed(pipeline, ('domain',))
+        pool = PoolSegDataset(self._records, samples, answers, self._metainfo, pipeline)
+        return pool if self._source is None else self._with_source(pool)
+
+    def _with_source(self, pool: PoolSegDataset) -> DomainsDataset:
+        """The answered images and those of the source domain, which has its own label files."""
+        assert self._source is not None
+        steps = self._source['dataset'].get('pipeline', [])
+        where = self.manifest.source.tolist()
+        records = [{**self._records[s], 'seg_map_path': self._labels[s]} for s in where]
+        source = SourceSegDataset(records, self._metainfo, surgery.packed(steps, ('domain',)))
+        return DomainsDataset(source, pool if len(pool) else None)
+
+    def _sampler(self, loader: dict[str, Any]) -> dict[str, Any]:
+        if self._source is None:
+            return super()._sampler(loader)
+        return {'type': 'DomainSampler', 'source_share': self._source['share']}
 
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         return PoolSegDataset(self._records, samples, None, self._metainfo, pipeline)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dense_al.datasets.pipelines import without_annotations
-from dense_al.registry import ConfigError
+from dense_al.registry import ConfigError, check_keys
 
 UNWRAPPED = ('RepeatDataset', 'ConcatDataset')
 
@@ -58,6 +58,32 @@ def _unwrapped(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         )
     else:
         yield node
+
+
+def source_of(cfg: Any) -> dict[str, Any] | None:
+    """The source domain of a config, None if it has none.
+
+    Returns:
+        `dataset`: config of a labelled data set; `share`: probability that a training sample is
+        drawn from it; `unlabelled`: whether training also shows target images without labels,
+        True, False, or `first` for round 0 alone.
+
+    Raises:
+        ConfigError: Another key, or a share out of range.
+    """
+    given = cfg.get('source')
+    if given is None:
+        return None
+    check_keys(given, ('dataset', 'share', 'unlabelled'), 'source')
+    if not isinstance(given.get('dataset'), dict):
+        raise ConfigError(f'Expected the dict `source.dataset`, but got {given.get("dataset")!r}')
+    share = given.get('share', 0.5)
+    if not isinstance(share, (int, float)) or not 0 < share < 1:
+        raise ConfigError(f'Expected `source.share` in (0, 1), but got {share!r}')
+    shown = given.get('unlabelled', False)
+    if shown not in (True, False, 'first'):
+        raise ConfigError(f"Expected `source.unlabelled` True, False or 'first', but got {shown!r}")
+    return {'unlabelled': False, **copy.deepcopy(dict(given)), 'share': float(share)}
 
 
 def repeats(cfg: Any) -> int:

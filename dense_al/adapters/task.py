@@ -11,7 +11,7 @@ from dense_al.pool import Ledger, Units
 from dense_al.registry import ConfigError, check_keys, nearest
 from dense_al.structures import Label, Manifest
 
-INITIAL_KEYS = ('acquisition', 'budget', 'labelled', 'checkpoint')
+INITIAL_KEYS = ('acquisition', 'budget', 'labelled', 'source', 'checkpoint')
 STARTS = ('scratch', 'previous', 'initial')
 LATER_KEYS = ('model', 'optim_wrapper', 'param_scheduler', 'train_dataloader')
 
@@ -38,8 +38,9 @@ class Rounds:
         metric: Name of the metric the curve shows, as the evaluator reports it.
         initial: How the initial labels come about: `acquisition` (default: random, same units) and
             `budget` (default: the round's) to draw them, or `labelled`: names of the samples that
-            are labelled already, or a text file of them. `checkpoint`: weights that were trained
-            on them; round 0 then evaluates instead of training.
+            are labelled already, or a text file of them, or `source=True`: none, round 0 trains on
+            the source domain alone. `checkpoint`: weights that were trained on them; round 0 then
+            evaluates instead of training.
     """
 
     count: int
@@ -77,10 +78,11 @@ class Rounds:
             )
         check_keys(self.initial or {}, INITIAL_KEYS, 'rounds.initial')
         given = self.initial or {}
-        if 'labelled' in given and ('acquisition' in given or 'budget' in given):
+        ways = [bool(given.get('source')), 'labelled' in given]
+        if sum(ways) + ('acquisition' in given or 'budget' in given) > 1:
             raise ConfigError(
-                'Expected `rounds.initial` with `labelled`, or with `acquisition` and `budget`, '
-                'but got both'
+                'Expected `rounds.initial` with `labelled`, with `source`, or with `acquisition` '
+                f'and `budget`, but got {sorted(given)}'
             )
         checkpoint = given.get('checkpoint')
         if checkpoint is not None and not Path(checkpoint).is_file():

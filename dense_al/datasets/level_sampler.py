@@ -1,6 +1,6 @@
-"""Drawing fully and weakly labelled samples in a fixed ratio."""
+"""Drawing training samples of two groups in a fixed ratio."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,11 +10,47 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 
-@DATA_SAMPLERS.register_module()
-class LevelSampler(Sampler):
-    """Endless draws with replacement, a share of them from the fully labelled samples.
+class TwoGroupSampler(Sampler):
+    """Endless draws with replacement, a share of them from the first of two groups.
 
-    Each draw decides anew (Vo et al. 2022); while there is one kind only, all draws are from it.
+    Each draw decides anew (Vo et al. 2022); while one group is empty, all draws are from the other.
+
+    Args:
+        first: (N,) bool, which samples are of the first group.
+        share: Probability in (0, 1) that a draw is of the first group.
+        seed: None: one that all processes share.
+    """
+
+    def __init__(self, first: Sequence[bool], share: float, seed: int | None = None) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.seed = sync_random_seed() if seed is None else seed
+        given = torch.as_tensor(first, dtype=torch.bool)
+        self.groups = [given.nonzero()[:, 0], (~given).nonzero()[:, 0]]
+        self.share, self.size = share, len(given)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from islice(self._endless(), self.rank, None, self.world_size)
+
+    def _endless(self) -> Iterator[int]:
+        generator = torch.Generator()
+        generator.manual_seed(self.seed)
+        while True:
+            which, place = torch.rand(2, generator=generator).tolist()
+            group = self.groups[0 if which < self.share else 1]
+            if len(group) == 0:
+                group = self.groups[0] if len(self.groups[0]) else self.groups[1]
+            yield int(group[min(int(place * len(group)), len(group) - 1)])
+
+    def __len__(self) -> int:
+        return self.size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draws have no epochs."""
+
+
+@DATA_SAMPLERS.register_module()
+class LevelSampler(TwoGroupSampler):
+    """Endless draws with replacement, a share of them from the fully labelled samples.
 
     Args:
         dataset: Has `full`, (N,) bool: which of its samples are fully labelled.
@@ -30,27 +66,4 @@ class LevelSampler(Sampler):
             raise ValueError(f'Expected `full_share` in (0, 1), but got {full_share!r}')
         if not hasattr(dataset, 'full'):
             raise ValueError(f'Expected a data set with levels, but got {type(dataset).__name__}')
-        self.rank, self.world_size = get_dist_info()
-        self.seed = sync_random_seed() if seed is None else seed
-        full = torch.as_tensor(dataset.full, dtype=torch.bool)
-        self.groups = [full.nonzero()[:, 0], (~full).nonzero()[:, 0]]
-        self.full_share, self.size = full_share, len(full)
-
-    def __iter__(self) -> Iterator[int]:
-        yield from islice(self._endless(), self.rank, None, self.world_size)
-
-    def _endless(self) -> Iterator[int]:
-        generator = torch.Generator()
-        generator.manual_seed(self.seed)
-        while True:
-            level, place = torch.rand(2, generator=generator).tolist()
-            group = self.groups[0 if level < self.full_share else 1]
-            if len(group) == 0:
-                group = self.groups[0] if len(self.groups[0]) else self.groups[1]
-            yield int(group[min(int(place * len(group)), len(group) - 1)])
-
-    def __len__(self) -> int:
-        return self.size
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draws have no epochs."""
+        super().__init__(dataset.full, full_share, seed)

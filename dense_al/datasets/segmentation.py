@@ -39,7 +39,7 @@ class PoolSegDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Records of the samples shown, stripped of everything that leads to labels."""
-        return [{**self._records[s], 'sample': int(s)} for s in self._samples]
+        return [{**self._records[s], 'sample': int(s), 'domain': 'target'} for s in self._samples]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """The record of one sample with `gt_seg_map`, (H, W) uint8, where labels are shown."""

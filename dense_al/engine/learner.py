@@ -206,7 +206,9 @@ class Learner:
         given = Selection(
             ledger=ledger,
             budget=budget,
-            pool_elements=int(self.task.manifest.areas.sum()),
+            pool_elements=self.task.manifest.pool_elements,
+            n_pool=self.task.manifest.n_pool,
+            round_number=round_number,
             prices=self.prices,
             rng=rng_for(self.seed, round_number, 'select'),
             n_classes=len(self.task.classes),
@@ -245,12 +247,16 @@ class Learner:
     ) -> tuple[ElementRows, float]:
         """Rows of all samples the acquisition wants to see, and the seconds in the model."""
         self.store.phase(f'{round_number}:observe:begin')
-        open_samples = np.setdiff1d(np.arange(len(self.task.manifest)), ledger.whole_samples())
+        manifest = self.task.manifest
+        open_samples = np.setdiff1d(manifest.pool, ledger.whole_samples())
         if 'pool' not in acquisition.observes:
             open_samples = open_samples[:0]
         samples = acquisition.samples(open_samples, rng_for(self.seed, round_number, 'subset'))
         if 'labelled' in acquisition.observes:
             samples = np.union1d(samples, ledger.labelled_samples(round_number))
+        if 'source' in acquisition.observes:
+            rng = rng_for(self.seed, round_number, 'source')
+            samples = np.union1d(samples, acquisition.source_samples(manifest.source, rng))
         rows, forward = observe(
             self.task,
             acquisition,
@@ -303,7 +309,7 @@ class Learner:
 
     def _train_commit(self, round_number: int, ledger: Ledger, result: Any) -> dict[str, Any]:
         labelled = asdict(ledger.totals())
-        labelled['fraction'] = labelled['elements'] / int(self.task.manifest.areas.sum())
+        labelled['fraction'] = labelled['elements'] / self.task.manifest.pool_elements
         return {
             'round': round_number,
             'metric': self.rounds.metric,
@@ -318,7 +324,7 @@ class Learner:
 
     def _round_commit(self, round_number: int, answers: list[Answer]) -> dict[str, Any]:
         n = len(self.task.classes)
-        counts = np.sum([class_counts(a.payload, n) for a in answers], axis=0, initial=0)
+        counts = sum((class_counts(a.payload, n) for a in answers), np.zeros(n, np.int64))
         declined = sum(a.status == 'declined' for a in answers)
         return {
             'round': round_number,

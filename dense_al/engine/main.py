@@ -110,6 +110,7 @@ def build(args: argparse.Namespace) -> Learner:
     _check_pixels(task, oracle, [a for a in (acquisition, initial) if isinstance(a, Acquisition)])
     _check_points(task, oracle, acquisition)
     _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
+    _check_source(task, rounds, acquisition)
     units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
     learner = Learner(
         task=task,
@@ -135,7 +136,10 @@ def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner:
     store.lock()
     if learner.oracle.reads_labels and not (store.work_dir / 'environment.json').exists():
         task.check_labels()
-    units.prepare(workers=0 if len(task.manifest) < 500 else None)
+    seen = task.manifest.pool
+    if 'source' in learner.acquisition.observes:
+        seen = np.arange(len(task.manifest))
+    units.prepare(seen, workers=0 if len(seen) < 500 else None)
     given = {
         'acquisition': learner.acquisition.at_random,
         **(cfg['rounds'].get('initial') or {}),
@@ -152,6 +156,8 @@ def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner:
 def _initial(acquisition: Acquisition, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
     """What gives the initial labels."""
     given = rounds.initial or {}
+    if given.get('source'):
+        return np.zeros(0, np.int64)
     if 'labelled' in given:
         return named_samples(given['labelled'], task.manifest)
     field = 'rounds.initial.acquisition'
@@ -173,6 +179,18 @@ def _initial(acquisition: Acquisition, rounds: Rounds, task: Task) -> Acquisitio
             f'but got {initial.unit}'
         )
     return initial
+
+
+def _check_source(task: Task, rounds: Rounds, acquisition: Acquisition) -> None:
+    """Refuses what needs a source domain where there is none."""
+    if len(task.manifest.source):
+        return
+    if (rounds.initial or {}).get('source') or 'source' in acquisition.observes:
+        field = '`acquisition`' if 'source' in acquisition.observes else '`rounds.initial.source`'
+        raise ConfigError(
+            f'Expected the dict `source`, a labelled data set of another domain, as {field} needs '
+            'it, but got none'
+        )
 
 
 def _check_points(task: Task, oracle: Oracle, acquisition: Acquisition) -> None:

@@ -51,18 +51,18 @@ def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> Po
         return _pixels(learner)
     whole = acquisition.kind in WHOLE
     units = WholeImages(manifest) if whole else learner.units
-    exact = exact or whole or len(manifest) <= SAMPLED
-    samples: np.ndarray = np.arange(len(manifest))
+    exact = exact or whole or manifest.n_pool <= SAMPLED
+    samples: np.ndarray = manifest.pool
     if not exact:
-        samples = np.unique(np.linspace(0, len(manifest) - 1, SAMPLED).astype(np.int64))
+        samples = np.unique(np.linspace(0, manifest.n_pool - 1, SAMPLED).astype(np.int64))
     sizes = [units.sizes(int(s)) for s in samples]
     size = np.concatenate(sizes)
     owner = np.repeat(samples, [len(s) for s in sizes])
     clicks, seconds = learner.prices(acquisition.kind, size, owner)
-    scale = len(manifest) / len(samples)
+    scale = manifest.n_pool / len(samples)
     return PoolEstimate(
         units=len(size) * scale,
-        elements=float(manifest.areas.sum()),
+        elements=float(manifest.pool_elements),
         clicks=float(clicks.sum()) * scale,
         seconds=float(seconds.sum()) * scale,
         exact=exact,
@@ -71,8 +71,9 @@ def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> Po
 
 def _pixels(learner: Learner) -> PoolEstimate:
     """The pixels of the pool, each of them a unit."""
-    areas = learner.task.manifest.areas
-    clicks, seconds = learner.prices('point', np.ones(len(areas)), np.arange(len(areas)))
+    manifest = learner.task.manifest
+    areas = manifest.areas[manifest.pool]
+    clicks, seconds = learner.prices('point', np.ones(len(areas)), manifest.pool)
     return PoolEstimate(
         units=float(areas.sum()),
         elements=float(areas.sum()),
@@ -98,7 +99,7 @@ def plan(learner: Learner, exact: bool = False) -> str:
         ConfigError: The rounds together would ask for more than the pool holds.
     """
     task, rounds, acquisition = learner.task, learner.rounds, learner.acquisition
-    elements = int(task.manifest.areas.sum())
+    elements = task.manifest.pool_elements
     pool = estimate_pool(learner, acquisition, exact)
     parts = [(acquisition, learner.budget, rounds.count - 1, pool)]
     if isinstance(learner.initial, Acquisition):
@@ -115,12 +116,14 @@ def plan(learner: Learner, exact: bool = False) -> str:
     tags = sum(s for s, (a, *_) in zip(shares, parts) if a.kind == 'tags')
     asked = sum(shares) - tags
     _check(max(asked, tags), shares, parts[0][1].unit, pool.exact)
+    n_source = len(task.manifest.source)
     seconds = sum(s * whole.seconds for s, (*_, whole) in zip(shares, parts))
     clicks = sum(s * whole.clicks for s, (*_, whole) in zip(shares, parts))
     return '\n'.join(
         [
-            f'samples   {len(task.manifest):,} ({elements:,} pixels or points), '
-            f'{len(task.classes)} classes',
+            f'samples   {task.manifest.n_pool:,} ({elements:,} pixels or points), '
+            f'{len(task.classes)} classes'
+            + (f'; {n_source:,} labelled ones of a source domain' if n_source else ''),
             f'units     {_units(learner, pool)}',
             f'budget    {learner.budget.per_round:g} {learner.budget.unit} per round',
             f'rounds    {rounds.count}, asking for about {100 * asked:.3g} % of the pool'
@@ -137,7 +140,7 @@ def _most(learner: Learner, acquisition: Acquisition, pool: PoolEstimate) -> flo
     """Share of the pool that is asked in one round at most, whatever the budget."""
     if acquisition.per_sample is None:
         return np.inf
-    return acquisition.per_sample * len(learner.task.manifest) / pool.units
+    return acquisition.per_sample * learner.task.manifest.n_pool / pool.units
 
 
 def _units(learner: Learner, pool: PoolEstimate) -> str:

@@ -38,7 +38,7 @@ def select_once(
         raise ConfigError(f'Expected a checkpoint, but {checkpoint} does not exist')
     task, acquisition = learner.task, learner.acquisition
     done = named_samples(labelled, task.manifest) if len(labelled) else np.zeros(0, np.int64)
-    samples = np.setdiff1d(np.arange(len(task.manifest)), done)
+    samples = np.setdiff1d(task.manifest.pool, done)
     samples = acquisition.samples(samples, rng_for(learner.seed, 0, 'subset'))
     ledger = Ledger()
     rows, _ = observe(
@@ -54,7 +54,8 @@ def select_once(
     given = Selection(
         ledger=ledger,
         budget=Budget(n),
-        pool_elements=int(task.manifest.areas.sum()),
+        pool_elements=task.manifest.pool_elements,
+        n_pool=task.manifest.n_pool,
         prices=learner.prices,
         rng=rng_for(learner.seed, 0, 'select'),
         n_classes=len(task.classes),

@@ -98,7 +98,8 @@ class AnswerStore:
             return self._cache[sample].copy()
         labels = np.full(self._manifest.size(sample), IGNORE, np.uint8)
         flat, pixels = labels.ravel(), None
-        for kind, answers in groupby(self._by_sample[sample], key=lambda answer: answer.kind):
+        answered = self._by_sample.get(sample, ())
+        for kind, answers in groupby(answered, key=lambda answer: answer.kind):
             if kind == 'point':
                 self._write_points(flat, list(answers))
                 continue

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,10 +214,17 @@ class SampleRegions:
         """Hash of the map's content."""
         return self.maps.digest(*self._arguments(sample))
 
-    def prepare(self, *, workers: int | None = None, progress: bool = True) -> int:
-        """Computes the maps of all samples, see `RegionMaps.prepare`."""
-        samples = [self._arguments(sample) for sample in range(len(self.manifest))]
-        return self.maps.prepare(samples, workers=workers, progress=progress)
+    def prepare(
+        self,
+        samples: Iterable[int] | None = None,
+        *,
+        workers: int | None = None,
+        progress: bool = True,
+    ) -> int:
+        """Computes the maps of samples (None: of all), see `RegionMaps.prepare`."""
+        which = range(len(self.manifest)) if samples is None else samples
+        named = [self._arguments(int(sample)) for sample in which]
+        return self.maps.prepare(named, workers=workers, progress=progress)
 
     def _arguments(self, sample: int) -> tuple[str, str, Size]:
         manifest = self.manifest

@@ -20,6 +20,17 @@ from dense_al.sandbox.streets import (
     streets_sheet,
     write_streets,
 )
+from dense_al.sandbox.town import (
+    TOWN_CLASSES,
+    TOWN_PALETTE,
+    TOWN_SPLITS,
+    TownSpec,
+    describe_town,
+    town_class_of,
+)
+from dense_al.sandbox.town_files import write_town
+from dense_al.sandbox.town_scan import TownScan, scan_town, town_poses
+from dense_al.sandbox.town_sheet import town_sheet
 from dense_al.sandbox.worlds import prepare_sandbox, write_world_of
 
 __all__ = [
@@ -30,17 +41,28 @@ __all__ = [
     'STREETS_PALETTE',
     'STREETS_SPLITS',
     'StreetsSpec',
+    'TOWN_CLASSES',
+    'TOWN_PALETTE',
+    'TOWN_SPLITS',
+    'TownScan',
+    'TownSpec',
     'describe_glyphs',
     'describe_streets',
+    'describe_town',
     'glyph_parts',
     'glyphs_name',
     'glyphs_sheet',
     'render_glyphs',
     'prepare_sandbox',
     'render_scene',
+    'scan_town',
     'scene_name',
     'streets_sheet',
+    'town_class_of',
+    'town_poses',
+    'town_sheet',
     'write_glyphs',
     'write_streets',
+    'write_town',
     'write_world_of',
 ]

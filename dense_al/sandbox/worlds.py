@@ -7,10 +7,13 @@ from dense_al.registry import ConfigError, check_keys, nearest
 from dense_al.sandbox.glyphs import GlyphsSpec
 from dense_al.sandbox.glyphs_files import write_glyphs
 from dense_al.sandbox.streets import StreetsSpec, write_streets
+from dense_al.sandbox.town import TownSpec
+from dense_al.sandbox.town_files import write_town
 
 WORLDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     'glyphs': (GlyphsSpec, write_glyphs),
     'streets': (StreetsSpec, write_streets),
+    'town': (TownSpec, write_town),
 }
 KEYS = ('world', 'root', 'spec', 'pretrain', 'proposals', 'budget', 'metric')
 

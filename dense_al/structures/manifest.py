@@ -68,6 +68,39 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.names)
 
+    def with_source(self, source: 'Manifest') -> 'Manifest':
+        """These samples, then those of a source domain, whose names get the prefix `source/`."""
+        n = len(source)
+        return Manifest(
+            names=self.names + tuple(f'source/{name}' for name in source.names),
+            paths=self.paths + source.paths,
+            heights=np.concatenate([self.heights, source.heights]),
+            widths=np.concatenate([self.widths, source.widths]),
+            domains=self.domains + ('source',) * n,
+            sequences=self.sequences + source.sequences,
+            frames=np.concatenate([self.frames, source.frames]),
+        )
+
+    @cached_property
+    def n_pool(self) -> int:
+        """Samples of the target domain, which are the pool: indices below this."""
+        return sum(domain == 'target' for domain in self.domains)
+
+    @property
+    def pool(self) -> np.ndarray:
+        """(N,) int64 samples that may be asked."""
+        return np.arange(self.n_pool, dtype=np.int64)
+
+    @property
+    def source(self) -> np.ndarray:
+        """(S,) int64 samples of the source domain, labelled already."""
+        return np.arange(self.n_pool, len(self), dtype=np.int64)
+
+    @property
+    def pool_elements(self) -> int:
+        """Pixels or points of the pool."""
+        return int(self.areas[: self.n_pool].sum())
+
     @property
     def areas(self) -> np.ndarray:
         """(N,) int64, pixels (or points) per sample."""
