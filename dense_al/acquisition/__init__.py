@@ -7,6 +7,7 @@ from dense_al.acquisition.density_aware import DensityAware
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
 from dense_al.acquisition.domain_classifier import DomainClassifier
 from dense_al.acquisition.masks import MaskUncertainty
+from dense_al.acquisition.pixels import PixelUncertainty
 from dense_al.acquisition.points import PointUncertainty
 from dense_al.acquisition.region_samplers import (
     Badge,
@@ -39,6 +40,7 @@ __all__ = [
     'KMeansPlusPlus',
     'MaskUncertainty',
     'NothingLeftError',
+    'PixelUncertainty',
     'PointUncertainty',
     'RIPU',
     'RandomOrder',

@@ -39,6 +39,7 @@ class GroundTruth(Oracle):
         points: Points asked with each box in the place of a mask, see `Oracle`.
         unsure: Points of an object nearer than this to its outline, in pixels, are declined: nobody
             can say. 0: everything can be said.
+        dominant: One class for each region or image, see `Oracle`.
     """
 
     source = 'ground_truth'
@@ -52,8 +53,9 @@ class GroundTruth(Oracle):
         ask_declined_again: bool = False,
         points: int | None = None,
         unsure: float = 0.0,
+        dominant: bool = False,
     ) -> None:
-        super().__init__(prices, ask_declined_again, points)
+        super().__init__(prices, ask_declined_again, points, dominant)
         if not isinstance(unsure, (int, float)) or not 0 <= unsure < np.inf:
             raise ValueError(f'Expected `unsure` to be a number of at least 0, but got {unsure!r}')
         self.unsure = unsure
@@ -73,7 +75,7 @@ class GroundTruth(Oracle):
             part = self._part_of(label, asking, int(sample))
             for i in np.flatnonzero(query.sample == sample):
                 rng = np.random.default_rng(int(seeds[i]))
-                values = part(int(query.instance[i]), int(query.unit[i]), rng)
+                values = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
                 values = None if values is None else self._noisy(values, asking, rng)
                 labels[int(i)] = None if declined[i] else values
         return self._answers(asking, labels)
@@ -97,7 +99,10 @@ class GroundTruth(Oracle):
         if kind in WHOLE:
             return lambda instance, unit, rng: flat
         if kind == 'point':
-            return lambda instance, unit, rng: flat[unit : unit + 1]
+            # Nobody can say the class of a pixel that has none.
+            return lambda instance, unit, rng: (
+                None if flat[unit] == IGNORE else flat[unit : unit + 1]
+            )
         pixels = UnitPixels(asking.units.map(sample))
         return lambda instance, unit, rng: flat[pixels[unit]]
 
