@@ -91,7 +91,7 @@ def best_pixels(score, n, exclude, distance):
     """All pixels by score, the first in raster order among equals; near ones are passed over."""
     taken, found = [tuple(e) for e in exclude], []
     height, width = score.shape
-    order = sorted(((-score[y, x], y, x) for y in range(height) for x in range(width)))
+    order = sorted((-score[y, x], y, x) for y in range(height) for x in range(width))
     for value, y, x in order:
         near = [math.hypot(y - a, x - b) for a, b in taken]
         if len(found) < n and all(d > 0 and d >= distance for d in near):
