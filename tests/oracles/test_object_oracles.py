@@ -178,6 +178,8 @@ def test_nobody_can_say_near_the_outline(asking, unsure):
 
 
 def test_points_drawn_with_boxes_may_be_unsure(asking):
+    wide = Instances.with_masks(Boxes([[0, 0, W, H]] * 2, [3, 1]), TRUTH.masks)
+    asking = replace(asking, read_label=lambda sample: wide)
     (answer,) = GroundTruth(points=40, unsure=0.6).answer(asking)
     found = decode_boxes(answer.payload)
     for i, mask in enumerate(MASKS):
