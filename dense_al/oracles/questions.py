@@ -40,18 +40,26 @@ def plain_name(name: str) -> str:
     return str(Path(name).with_suffix('')).replace(os.sep, '__')
 
 
-def write_questions(folder: Path, asking: Asking) -> None:
-    """Writes the pictures and, last of all, `query.json`."""
+def write_questions(folder: Path, asking: Asking, points: int | None = None) -> None:
+    """Writes the pictures and, last of all, `query.json`.
+
+    Args:
+        folder: Where to.
+        asking: The query.
+        points: Points asked with each box in the place of a mask, None for the mask.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     ask = _ask_objects if form_of(asking) == 'answers' else _ask_units
     samples = [ask(folder, asking, int(s)) for s in np.unique(asking.query.sample)]
-    content = {
+    content: dict[str, Any] = {
         'kind': asking.query.kind,
         'form': form_of(asking),
         'classes': asking.classes,
         'ignore': IGNORE,
         'samples': samples,
     }
+    if form_of(asking) == 'masks':
+        content['points'] = points
     temporary = folder / '.query.json.tmp'
     temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
     os.replace(temporary, folder / 'query.json')
