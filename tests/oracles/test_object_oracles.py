@@ -285,7 +285,8 @@ TWO = {'boxes': BOXES.boxes.tolist(), 'labels': ['fire', 'water']}
 
 def test_people_draw_masks(asking):
     asked = asked_of_people(asking, Files())
-    assert asked['form'] == 'masks' and asked['samples'][0]['label'] == 'labels/town__b.json'
+    assert asked['form'] == 'masks' and asked['points'] is None
+    assert asked['samples'][0]['label'] == 'labels/town__b.json'
     runs = {'size': [H, W], 'counts': [9, 3, H * W - 12]}
     for second in (Mask.of_array(MASKS[1]).rle(), runs):
         give(asking, {**TWO, 'masks': [SQUARE, second]})
@@ -306,6 +307,7 @@ def test_people_draw_masks(asking):
 
 def test_people_draw_boxes_with_points(asking):
     points = [[[1, 2, 'no'], [4, 5, 'yes']], [[11, 4, None], [4, 0, 'no']]]
+    assert asked_of_people(asking, Files(points=2))['points'] == 2
     give(asking, {**TWO, 'points': points})
     (answer,) = Files(points=2).answer(asking)
     found = decode_boxes(answer.payload)
