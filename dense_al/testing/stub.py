@@ -50,7 +50,7 @@ class StubTask:
     classes = ['earth', 'water', 'air', 'fire']
     form = 'pixels'
     learns_tags = False
-    learns_tags = False
+    learns_points = False
 
     def __init__(self, n_samples: int = 8, side: int = 16, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
