@@ -89,6 +89,10 @@ class PointUncertainty(Acquisition):
                     f'Expected `acquisition.{name}` to be a number of at least 0, '
                     f'but got {distance!r}'
                 )
+        if not isinstance(dropout, (int, float)) or not 0 < dropout < 1:
+            raise ConfigError(
+                f'Expected `acquisition.dropout` between 0 and 1, but got {dropout!r}'
+            )
         self.metric, self.offered = metric, per_instance or candidates
         self.min_distance, self.avoid_outline = float(min_distance), float(avoid_outline)
         self.needs = frozenset({'objects'} if metric == 'random' else {'objects', 'masks'})
@@ -134,6 +138,8 @@ class PointUncertainty(Acquisition):
         return at[unsure], value[unsure]
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
+        if len(rows) == 0:
+            raise NothingLeftError('Expected objects whose boxes are drawn, but got none')
         rows = rows.sorted_by_key()
         if self.metric == 'random':
             rows = replace(rows, score=given.rng.random(len(rows)))

@@ -124,7 +124,7 @@ class Oracle(ABC):
         areas = asking.manifest.areas[query.sample]
         kind = price_kind(query.kind, asking.form, self.points, self.dominant)
         clicks, seconds = self.prices.of(kind, query.size, areas, objects)
-        each = self.prices.of('point', np.ones(1), np.ones(1))
+        each = self.prices.of('point', np.ones(len(query)), areas)
         clicks, seconds = clicks + points * each[0], seconds + points * each[1]
         return [
             Answer(

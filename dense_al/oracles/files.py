@@ -31,10 +31,10 @@ class Files(Oracle):
 
     For a detector the label file is JSON: `boxes`, a list of x1 y1 x2 y2 in pixels, and `labels`,
     their class names, or null for an image one cannot label; a model with masks also wants `masks`
-    or `points`, see `read_objects`. Where tags are asked it is JSON with `tags`, the names of the
-    classes in the image, or null. Questions about single objects and their points are listed in
-    `query.json` and drawn in the picture; the label file has their answers, see
-    `read_object_answers`.
+    or as many `points` of each object as `query.json` says, see `read_objects`. Where tags are
+    asked it is JSON with `tags`, the names of the classes in the image, or null. Questions about
+    single objects and their points are listed in `query.json` and drawn in the picture; the label
+    file has their answers, see `read_object_answers`.
 
     Args:
         wait_for: `all`: go on when every image has its label file; `any`: go on with what is
@@ -63,7 +63,7 @@ class Files(Oracle):
     def answer(self, asking: Asking) -> list[Answer]:
         ask, given = asking.folder / 'ask', asking.folder / 'labels'
         if not (ask / 'query.json').exists():
-            write_questions(ask, asking, self.dominant)
+            write_questions(ask, asking, self.dominant, self.points)
         given.mkdir(parents=True, exist_ok=True)
         samples = [int(s) for s in np.unique(asking.query.sample)]
         files = {s: given / label_name(asking, s) for s in samples}

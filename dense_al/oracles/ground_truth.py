@@ -12,6 +12,9 @@ from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES
 from dense_al.structures import (
     IGNORE,
+    INSIDE,
+    OUTSIDE,
+    UNSURE,
     WHOLE,
     Answer,
     Boxes,
@@ -119,8 +122,17 @@ class GroundTruth(Oracle):
             wrong = rng.random(len(label)) < self.noise
             other = (label.labels + rng.integers(1, max(n, 2), len(label))) % n
             labels = np.where(wrong, other, label.labels)
+            if isinstance(label, Instances):
+                label = _other_sides(label, self.noise, rng)
             return Tags(labels) if isinstance(label, Tags) else replace(label, labels=labels)
         return mistaken(label, self.noise, n, rng)
+
+
+def _other_sides(label: Instances, noise: float, rng: np.random.Generator) -> Instances:
+    """Objects some of whose points are said to be on the other side."""
+    said = label.point_labels
+    wrong = (rng.random(said.shape) < noise) & (said != UNSURE)
+    return replace(label, point_labels=np.where(wrong, INSIDE + OUTSIDE - said, said))
 
 
 def mistaken(

@@ -40,20 +40,23 @@ def plain_name(name: str) -> str:
     return str(Path(name).with_suffix('')).replace(os.sep, '__')
 
 
-def write_questions(folder: Path, asking: Asking, dominant: bool = False) -> None:
+def write_questions(
+    folder: Path, asking: Asking, dominant: bool = False, points: int | None = None
+) -> None:
     """Writes the pictures and, last of all, `query.json`.
 
     Args:
         folder: Where to write.
         asking: The query.
         dominant: Whether one class is wanted for each region or image.
+        points: Points asked with each box in the place of a mask, None for the mask.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ask = _ask_pixels if asking.query.kind == 'point' else _ask_units
     if form_of(asking) == 'answers':
         ask = _ask_objects
     samples = [ask(folder, asking, int(s)) for s in np.unique(asking.query.sample)]
-    content = {
+    content: dict[str, Any] = {
         'kind': asking.query.kind,
         'form': form_of(asking),
         'dominant': dominant,
@@ -61,6 +64,8 @@ def write_questions(folder: Path, asking: Asking, dominant: bool = False) -> Non
         'ignore': IGNORE,
         'samples': samples,
     }
+    if form_of(asking) == 'masks':
+        content['points'] = points
     temporary = folder / '.query.json.tmp'
     temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
     os.replace(temporary, folder / 'query.json')

@@ -141,10 +141,9 @@ def peaks(
     for y, x in np.asarray([] if exclude is None else exclude, np.int64).reshape(-1, 2):
         _clear(left, int(y), int(x), min_distance)
     points, values = [], []
-    for _ in range(n):
-        best = int(left.argmax()) if left.size else 0
-        y, x = divmod(best, left.shape[1])
-        if not left.size or left[y, x] == -np.inf:
+    for _ in range(n if left.size else 0):
+        y, x = divmod(int(left.argmax()), left.shape[1])
+        if left[y, x] == -np.inf:
             break
         points.append((y, x))
         values.append(left[y, x])
