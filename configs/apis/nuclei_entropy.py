@@ -37,3 +37,10 @@ model = dict(
     data_preprocessor=dict(mean=[25.0, 25.0, 25.0], std=[40.0, 40.0, 40.0]),
     backbone=dict(init_cfg=None), bbox_head=dict(num_classes=1),
     test_cfg=dict(nms_pre=600, max_per_img=200))
+# The dynamic layers of so small a mask branch die at the full rate in some seeds.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={
+    'controller': dict(lr_mult=0.3), 'mask_head': dict(lr_mult=0.3)}))
+rounds = dict(
+    iterations=[300, *[60] * 5],
+    later=dict(param_scheduler=[
+        dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=0, end=60, by_epoch=False)]))

@@ -75,6 +75,8 @@ class Acquisition(ABC):
         observes: Which samples it must see: `pool` (those not labelled as a whole),
             `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.
+        form: What a label of a whole sample must be (`pixels`, `boxes` or `masks`); None: anything.
+        per_sample: How many units it asks of a sample in one round at most; None: no limit.
         unit: Config of its units, see `dense_al.regions`.
         subset: Share of the samples, drawn anew each round, that are observed; None: all.
         options: What else it asks of a prediction; the framework's adapter knows what it means.
@@ -84,10 +86,17 @@ class Acquisition(ABC):
     needs: frozenset[str] = frozenset()
     observes: frozenset[str] = frozenset({'pool'})
     kind: str = 'image'
+    form: str | None = None
+    per_sample: int | None = None
     unit: Any = None
     options: Any = None
     subset: float | None = None
     halo: int = 0
+
+    @property
+    def at_random(self) -> dict[str, Any]:
+        """Config of what draws such units at random: the initial labels where none are given."""
+        return {'type': 'Composed', 'unit': self.unit, 'score': 'Random'}
 
     def recall(self, queries: Sequence[Query]) -> Any:
         """What it asks of this round's predictions, given what was asked before.

@@ -10,7 +10,7 @@ import torch
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import SHORT
 from dense_al.acquisition.base import Acquisition, Selection, check_share
-from dense_al.acquisition.region_samplers import ProbabilitySampler
+from dense_al.acquisition.region_samplers import ClassMixtures, ProbabilitySampler
 from dense_al.acquisition.scan_scores import GeometryScore
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
@@ -34,7 +34,7 @@ class Composed(Acquisition):
         subset: Share of the samples, drawn anew each round, that are observed at all; None: all.
         prefilter: Share of the candidates, best scores first, that the sampler sees; None: all.
         sampler: Config of the sampler: `TopK`, `RandomOrder`, `KCenter`, `KMeansPlusPlus`,
-            `DiversityAware`, `Clue`, `Badge`, `BoundaryQuota`.
+            `DiversityAware`, `Clue`, `Badge`, `BoundaryQuota`, `ClassMixtures`.
     """
 
     def __init__(
@@ -83,8 +83,10 @@ class Composed(Acquisition):
             if prediction.features is None:
                 raise ValueError('Expected a prediction with features, but got none')
             features = unit_features(prediction.features.cpu().numpy(), unit_map, n)
-            if isinstance(self.sampler, ProbabilitySampler):
-                features = self.sampler.encode(prediction.probs, features, unit_map)
+        if isinstance(self.sampler, ClassMixtures):
+            features = self.sampler.mixtures(prediction.probs, unit_map, n)
+        elif isinstance(self.sampler, ProbabilitySampler) and features is not None:
+            features = self.sampler.encode(prediction.probs, features, unit_map)
         category = dominant(prediction.labels, unit_map, n) if self.weight else None
         return ElementRows.of_sample(sample, score, size, category, features)
 

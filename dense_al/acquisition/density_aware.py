@@ -18,23 +18,13 @@ from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
 from dense_al.structures import ElementRows, Query, SegPrediction
 
 
-@ACQUISITIONS.register
-class DensityAware(Acquisition):
-    """Splits each round's budget between a density ratio of the domains and an uncertainty.
-
-    The density-aware share is alpha 2^(beta (1 - round)), rounds counted from 1. Its regions are
-    ranked within their predicted class by log p_target - log p_source and merged by the classes'
-    weights, see `category_density`. The rest goes to the highest mean uncertainty.
+class RegionsOfDomains(Acquisition):
+    """Regions of source and target with features, predicted class and mean uncertainty.
 
     Args:
-        unit: Config of the units, such as ``dict(type='Superpixels', n_segments=40)``.
-        alpha: Share of the density-aware part in the first round, >= 0; more than 1 counts as 1.
-        beta: How fast it falls, in powers of 2 per round; 0 keeps it.
-        uncertainty: Config of the score of pixels whose mean over a region ranks the rest.
-        min_rows: Regions a class needs in either domain for mixtures of its own.
+        unit: Config of the units.
+        uncertainty: The score of pixels.
         source_images: Source images, drawn anew each round, that are observed; None: all.
-        paper_compat: Mixtures and weights as in the released code; classes to which it gives no
-            weight are left to the uncertainty. Needs scikit-learn.
         subset: Share of the target images, drawn anew each round, that are observed; None: all.
 
     Raises:
@@ -45,33 +35,17 @@ class DensityAware(Acquisition):
     observes = frozenset({'pool', 'labelled', 'source'})
 
     def __init__(
-        self,
-        unit: Any,
-        alpha: float = 1.0,
-        beta: float = 1.0,
-        uncertainty: Any = 'Entropy',
-        min_rows: int = 40,
-        source_images: int | None = None,
-        paper_compat: bool = False,
-        subset: float | None = None,
+        self, unit: Any, uncertainty: Any, source_images: int | None, subset: float | None
     ) -> None:
-        for name, value in (('alpha', alpha), ('beta', beta)):
-            if not isinstance(value, (int, float)) or not 0 <= value < np.inf:
-                raise ConfigError(
-                    f'Expected `acquisition.{name}` to be a number of at least 0, but got {value!r}'
-                )
-        for name, count, least in (('min_rows', min_rows, 2), ('source_images', source_images, 1)):
-            whole = isinstance(count, int) and not isinstance(count, bool)
-            if count is not None and (not whole or count < least):
-                raise ConfigError(
-                    f'Expected `acquisition.{name}` to be an integer of at least {least}, '
-                    f'but got {count!r}'
-                )
-        self.unit, self.alpha, self.beta = unit, alpha, beta
-        self.uncertainty = SCORES.build(uncertainty, 'acquisition.uncertainty')
-        self.min_rows, self.source_images, self.paper_compat = min_rows, source_images, paper_compat
+        whole = isinstance(source_images, int) and not isinstance(source_images, bool)
+        if source_images is not None and (not whole or source_images < 1):
+            raise ConfigError(
+                f'Expected `acquisition.source_images` to be an integer of at least 1, '
+                f'but got {source_images!r}'
+            )
+        self.unit, self.uncertainty, self.source_images = unit, uncertainty, source_images
         self.subset = check_share('subset', subset)
-        self.needs = frozenset({'probs', 'features'}) | self.uncertainty.needs
+        self.needs = frozenset({'probs', 'features'}) | uncertainty.needs
 
     def source_samples(self, source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if self.source_images is None or self.source_images >= len(source):
@@ -93,12 +67,71 @@ class DensityAware(Acquisition):
             unit_features(prediction.features.cpu().numpy(), unit_map, n),
         )
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
+    def split(self, rows: ElementRows, given: Selection) -> tuple[ElementRows, ElementRows]:
+        """Rows of the source and of the target, ordered by key.
+
+        Raises:
+            ConfigError: No source.
+        """
         rows = rows.sorted_by_key()
         of_source = rows.sample >= (len(rows.sample) if given.n_pool is None else given.n_pool)
-        source, target = rows.take(of_source), rows.take(~of_source)
-        if len(source) == 0:
+        if not of_source.any():
             raise ConfigError('Expected regions of a source domain, but got none')
+        return rows.take(of_source), rows.take(~of_source)
+
+
+@ACQUISITIONS.register
+class DensityAware(RegionsOfDomains):
+    """Splits each round's budget between a density ratio of the domains and an uncertainty.
+
+    The density-aware share is alpha 2^(beta (1 - round)), rounds counted from 1. Its regions are
+    ranked within their predicted class by log p_target - log p_source and merged by the classes'
+    weights, see `category_density`. The rest goes to the highest mean uncertainty.
+
+    Args:
+        unit: Config of the units, such as ``dict(type='Superpixels', n_segments=40)``.
+        alpha: Share of the density-aware part in the first round, >= 0; more than 1 counts as 1.
+        beta: How fast it falls, in powers of 2 per round; 0 keeps it.
+        uncertainty: Config of the score of pixels whose mean over a region ranks the rest.
+        min_rows: Regions a class needs in either domain for mixtures of its own.
+        source_images: Source images, drawn anew each round, that are observed; None: all.
+        paper_compat: Mixtures and weights as in the released code; classes to which it gives no
+            weight are left to the uncertainty. Needs scikit-learn.
+        subset: Share of the target images, drawn anew each round, that are observed; None: all.
+
+    Raises:
+        ConfigError: Values out of range.
+    """
+
+    def __init__(
+        self,
+        unit: Any,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        uncertainty: Any = 'Entropy',
+        min_rows: int = 40,
+        source_images: int | None = None,
+        paper_compat: bool = False,
+        subset: float | None = None,
+    ) -> None:
+        for name, value in (('alpha', alpha), ('beta', beta)):
+            if not isinstance(value, (int, float)) or not 0 <= value < np.inf:
+                raise ConfigError(
+                    f'Expected `acquisition.{name}` to be a number of at least 0, but got {value!r}'
+                )
+        whole = isinstance(min_rows, int) and not isinstance(min_rows, bool)
+        if not whole or min_rows < 2:
+            raise ConfigError(
+                f'Expected `acquisition.min_rows` to be an integer of at least 2, '
+                f'but got {min_rows!r}'
+            )
+        self.alpha, self.beta = alpha, beta
+        self.min_rows, self.paper_compat = min_rows, paper_compat
+        score = SCORES.build(uncertainty, 'acquisition.uncertainty')
+        super().__init__(unit, score, source_images, subset)
+
+    def select(self, rows: ElementRows, given: Selection) -> Query:
+        source, target = self.split(rows, given)
         asked = self.asked(target, given)
         found = self._densities(source, target, given)
         ranked = ~asked & (found.weights[target.category] > 0)

@@ -45,7 +45,7 @@ class PointUncertainty(Acquisition):
         min_distance: Least distance in pixels between points of one object.
         avoid_outline: Pixels nearer than this to the predicted outline are not asked, as people can
             hardly tell there; objects with no other pixel are asked anyway.
-        most: Positives of an object.
+        most: Positives of an object; None: 32 for the mean, 8 where each counts on its own.
         passes: Passes with dropout.
         dropout: Its probability.
 
@@ -65,7 +65,7 @@ class PointUncertainty(Acquisition):
         views: str = 'positives',
         min_distance: float = 0.0,
         avoid_outline: float = 0.0,
-        most: int = 32,
+        most: int | None = None,
         passes: int = 8,
         dropout: float = 0.5,
     ) -> None:
@@ -74,9 +74,9 @@ class PointUncertainty(Acquisition):
                 raise ConfigError(
                     f'Unknown `acquisition.{name}` {value!r}. {nearest(str(value), valid)}'
                 )
-        counts = {'candidates': candidates, 'most': most, 'passes': passes}
-        if per_instance is not None:
-            counts['per_instance'] = per_instance
+        counts = {'candidates': candidates, 'passes': passes}
+        optional = {'per_instance': per_instance, 'most': most}
+        counts.update((name, n) for name, n in optional.items() if n is not None)
         for name, number in counts.items():
             if not isinstance(number, int) or isinstance(number, bool) or number < 1:
                 raise ConfigError(
@@ -89,9 +89,14 @@ class PointUncertainty(Acquisition):
                     f'Expected `acquisition.{name}` to be a number of at least 0, '
                     f'but got {distance!r}'
                 )
+        if not isinstance(dropout, (int, float)) or not 0 < dropout < 1:
+            raise ConfigError(
+                f'Expected `acquisition.dropout` between 0 and 1, but got {dropout!r}'
+            )
         self.metric, self.offered = metric, per_instance or candidates
         self.min_distance, self.avoid_outline = float(min_distance), float(avoid_outline)
         self.needs = frozenset({'objects'} if metric == 'random' else {'objects', 'masks'})
+        most = most or (32 if metric == 'entropy' else 8)
         self.options = MaskOptions(
             views=views, mean=metric == 'entropy', most=most, passes=passes, dropout=dropout
         )
@@ -133,6 +138,8 @@ class PointUncertainty(Acquisition):
         return at[unsure], value[unsure]
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
+        if len(rows) == 0:
+            raise NothingLeftError('Expected objects whose boxes are drawn, but got none')
         rows = rows.sorted_by_key()
         if self.metric == 'random':
             rows = replace(rows, score=given.rng.random(len(rows)))

@@ -174,6 +174,51 @@ class BoundaryQuota(ProbabilitySampler):
         return F.weighted_round_robin(turns, np.ones(n_classes))
 
 
+@SAMPLERS.register
+class ClassMixtures(FeatureSampler):
+    """Far apart in what the model confuses with what (CDAL, Agarwal et al. 2020).
+
+    A unit is described by one mixture per class: the mean distribution of its pixels that are
+    predicted as that class, unsure ones weighing more. Always the unit farthest from all labelled
+    and chosen ones is next. Needs no score and no features of the model.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({'probs'})
+
+    def mixtures(self, probs: torch.Tensor, unit_map: np.ndarray, n_units: int) -> np.ndarray:
+        """What the rows of a sample carry as features.
+
+        Args:
+            probs: (C, H, W) probabilities.
+            unit_map: (H, W) unit ids.
+            n_units: Number of units R.
+
+        Returns:
+            (R, C * C) float32, row c of a unit's C x C table from its pixels predicted as c, 0
+            where there is none.
+        """
+        n_classes = len(probs)
+        entropy = -(probs * probs.clamp_min(1e-12).log()).sum(0)
+        # A trace of weight for all, so that classes that are certain everywhere have a mixture.
+        weight = entropy + 1e-9
+        group = unit_map.ravel().astype(np.int64) * n_classes
+        group += probs.argmax(0).cpu().numpy().ravel()
+        sums = [
+            F.region_sum((p * weight).cpu().numpy().ravel(), group, n_units * n_classes)
+            for p in probs
+        ]
+        total = F.region_sum(weight.cpu().numpy().ravel(), group, n_units * n_classes)
+        table = np.stack(sums, axis=1) / np.maximum(total, 1e-300)[:, None]
+        return table.reshape(n_units, n_classes * n_classes).astype(np.float32)
+
+    def _pick(
+        self, features: np.ndarray, labelled: np.ndarray, n: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        n_classes = int(round(features.shape[1] ** 0.5))
+        tables = features.reshape(len(features), n_classes, n_classes).clip(0, 1)
+        return F.cdal_select(tables, labelled, n, rng=rng)
+
+
 def linear_head(features: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The linear layer that turns features into logits, by least squares.
 

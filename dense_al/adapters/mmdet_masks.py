@@ -161,13 +161,17 @@ def object_maps(model: Any, batch: Any, options: MaskOptions) -> Iterator[Maps]:
         levels = [tuple(level[i : i + 1] for level in features)]
         if mirrored is not None:
             levels.append(tuple(level[i : i + 1] for level in mirrored))
-        yield _maps_of(reader, levels, sample, options, inputs.shape[-1])
+        yield _maps_of(reader, levels, sample, options, tuple(inputs.shape[-2:]))
 
 
 def _maps_of(
-    reader: MaskReader, levels: Sequence[Any], sample: Any, options: MaskOptions, width: int
+    reader: MaskReader,
+    levels: Sequence[Any],
+    sample: Any,
+    options: MaskOptions,
+    size: tuple[int, int],
 ) -> Maps:
-    """Maps of the objects of one image, whose network input has a width in pixels."""
+    """Maps of the objects of one image, whose network input has a padded (height, width)."""
     meta = sample.metainfo
     device = levels[0][0].device
     scale = torch.tensor(meta['scale_factor'], dtype=torch.float32, device=device)
@@ -189,12 +193,18 @@ def _maps_of(
                 found.append(_sampled(reader, levels[0], given, sample, options, grids, True))
     else:
         found = [_sampled(reader, levels[0], given, sample, options, grids, True)]
-        flipped = given.bboxes[:, [2, 1, 0, 3]] * given.bboxes.new_tensor([-1, 1, -1, 1])
-        flipped[:, [0, 2]] += width
-        turned = InstanceData(bboxes=flipped, labels=given.labels)
-        there = [(y, width - x) for y, x in grids]
-        found.append(_sampled(reader, levels[1], turned, sample, options, there, True))
+        turned, at = _mirrored(given, sample, size)
+        there = [(y, size[1] - x) for y, x in grids]
+        found.append(_sampled(reader, levels[1], turned, at, options, there, True))
     return tuple(_joined(views, options.mean) for views in zip(*found))
+
+
+def _mirrored(given: InstanceData, sample: Any, size: tuple[int, int]) -> tuple[InstanceData, Any]:
+    """Objects and data sample of the mirrored input, where the image is behind its padding."""
+    boxes = given.bboxes[:, [2, 1, 0, 3]] * given.bboxes.new_tensor([-1, 1, -1, 1])
+    boxes[:, [0, 2]] += size[1]
+    there = sample.new(metainfo={**sample.metainfo, 'img_shape': size})
+    return InstanceData(bboxes=boxes, labels=given.labels), there
 
 
 def _centres(box: np.ndarray, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
+import dense_al.datasets.domains
+import dense_al.models.adversarial
+import dense_al.models.deeplab_v2_head
+import dense_al.models.frozen_norm  # noqa: F401  all of them register
 from dense_al.adapters import (
     mmseg_config,
     mmseg_metric,  # noqa: F401 registers the metric
@@ -111,7 +115,8 @@ class MMSegTask(FrameworkTask):
         samples = answers.samples
         if self._source is None and not samples:
             raise ConfigError('Expected at least one labelled sample to train on, but got none')
-        if self._source is not None and self._source['unlabelled']:
+        shown = False if self._source is None else self._source['unlabelled']
+        if shown is True or (shown == 'first' and job.round_number == 0):
             samples = self.manifest.pool.tolist()
         pipeline = with_answered_crops(without_annotations(self._pipeline))
         pipeline = surgery.packed(pipeline, ('domain',))

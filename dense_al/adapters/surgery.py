@@ -65,7 +65,8 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
 
     Returns:
         `dataset`: config of a labelled data set; `share`: probability that a training sample is
-        drawn from it; `unlabelled`: whether training also shows target images without labels.
+        drawn from it; `unlabelled`: whether training also shows target images without labels,
+        True, False, or `first` for round 0 alone.
 
     Raises:
         ConfigError: Another key, or a share out of range.
@@ -79,6 +80,9 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
     share = given.get('share', 0.5)
     if not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ConfigError(f'Expected `source.share` in (0, 1), but got {share!r}')
+    shown = given.get('unlabelled', False)
+    if shown not in (True, False, 'first'):
+        raise ConfigError(f"Expected `source.unlabelled` True, False or 'first', but got {shown!r}")
     return {'unlabelled': False, **copy.deepcopy(dict(given)), 'share': float(share)}
 
 

@@ -347,7 +347,7 @@ def _points(
     """Points (unit = y * width + x) as squares that are large enough to be seen."""
     units = np.full(size, UNASKED, np.int64)
     labels = None if answers is None else np.full(size, IGNORE, np.uint8)
-    radius = max(max(size) // 120, 1)
+    radius = max(max(size) // 80, 1)
     given = {} if answers is None else dict(zip(answers['unit'], answers['payload']))
     for unit in asked.tolist():
         y, x = divmod(unit, size[1])

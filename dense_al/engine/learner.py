@@ -310,8 +310,9 @@ class Learner:
             objects: (N,) objects expected in each, where they are billed.
         """
         whole = self.task.manifest.areas[sample]
-        priced = price_kind(kind, self.task.form, self.oracle.points)
-        return self.oracle.prices.of(priced, size, whole, objects)
+        oracle = self.oracle
+        priced = price_kind(kind, self.task.form, oracle.points, oracle.dominant)
+        return oracle.prices.of(priced, size, whole, objects)
 
     def _start(self, round_number: int) -> Any:
         """Weights the round starts from."""

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import takewhile
@@ -105,9 +105,12 @@ def build(args: argparse.Namespace) -> Learner:
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
+    initial = _initial(acquisition, rounds, task)
+    initial_budget = _plain(Budget, first, 'rounds.initial.budget') if first else budget
+    _check_pixels(task, oracle, [a for a in (acquisition, initial) if isinstance(a, Acquisition)])
     _check_points(task, oracle, acquisition)
+    _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
     _check_source(task, rounds, acquisition)
-    initial = _initial(acquisition.unit, rounds, task)
     folder = work_dir.parent / 'regions'
     units = build_regions(acquisition.unit, task.manifest, folder, task.scans)
     learner = Learner(
@@ -117,7 +120,7 @@ def build(args: argparse.Namespace) -> Learner:
         initial=initial,
         oracle=oracle,
         budget=budget,
-        initial_budget=_plain(Budget, first, 'rounds.initial.budget') if first else budget,
+        initial_budget=initial_budget,
         rounds=rounds,
         store=store,
         seed=args.seed,
@@ -141,7 +144,7 @@ def _begin(
         seen = np.arange(len(task.manifest))
     units.prepare(seen, workers=0 if len(seen) < 500 else None)
     given = {
-        'acquisition': _random(learner.acquisition.unit),
+        'acquisition': learner.acquisition.at_random,
         **(cfg['rounds'].get('initial') or {}),
     }
     start = [plain(given), asdict(learner.initial_budget)]
@@ -153,12 +156,7 @@ def _begin(
         logger.info('initial labels and round 0 are those of %s', args.start_from)
 
 
-def _random(unit: Any) -> dict[str, Any]:
-    """The initial acquisition where none is given."""
-    return {'type': 'Composed', 'unit': unit, 'score': 'Random'}
-
-
-def _initial(unit: Any, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
+def _initial(acquisition: Acquisition, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
     """What gives the initial labels."""
     given = rounds.initial or {}
     if given.get('source'):
@@ -166,7 +164,9 @@ def _initial(unit: Any, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
     if 'labelled' in given:
         return named_samples(given['labelled'], task.manifest)
     field = 'rounds.initial.acquisition'
-    initial: Acquisition = ACQUISITIONS.build(given.get('acquisition', _random(unit)), field)
+    initial: Acquisition = ACQUISITIONS.build(
+        given.get('acquisition', acquisition.at_random), field
+    )
     if initial.needs:
         raise ConfigError(
             f'Expected `{field}` to need no model, but it needs {sorted(initial.needs)}'
@@ -176,7 +176,7 @@ def _initial(unit: Any, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
             f'Expected a model that learns from tags, as `{field}` asks for nothing else, but got '
             'one that does not; `model.roi_head` of type WeakRoIHead does'
         )
-    if initial.kind not in WHOLE and initial.unit != unit:
+    if initial.kind not in WHOLE and initial.unit != acquisition.unit:
         raise ConfigError(
             f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
             f'but got {initial.unit}'
@@ -209,6 +209,31 @@ def _check_points(task: Task, oracle: Oracle, acquisition: Acquisition) -> None:
             f'Expected a model with masks, as `acquisition` asks about a {acquisition.kind} of an '
             'object, but got a detector of boxes'
         )
+
+
+def _check_pixels(task: Task, oracle: Oracle, acquisitions: Sequence[Acquisition]) -> None:
+    """Refuses what is of pixels where labels are not, and acquisitions for other labels."""
+    if oracle.dominant and task.form != 'pixels':
+        raise ConfigError(
+            'Expected a model for semantic segmentation, as `oracle.dominant` asks for one class '
+            f'of all pixels, but got one that learns {task.form}'
+        )
+    for acquisition in acquisitions:
+        if acquisition.form not in (None, task.form):
+            raise ConfigError(
+                f'Expected a model that learns {acquisition.form}, as '
+                f'{type(acquisition).__name__} asks about them, but got one that learns {task.form}'
+            )
+
+
+def _check_budgets(task: Task, budgets: Mapping[str, Budget]) -> None:
+    """Refuses budgets for each object where there are none."""
+    for field, budget in budgets.items():
+        if budget.unit == 'per_object' and task.form == 'pixels':
+            raise ConfigError(
+                f"Expected `{field}.unit` other than 'per_object', as labels of pixels have no "
+                "objects, but got 'per_object'"
+            )
 
 
 def _plain(cls: Any, cfg: Any, field: str) -> Any:

@@ -47,6 +47,8 @@ def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> Po
         exact: Count every sample; else regions are counted in `SAMPLED` samples.
     """
     manifest = learner.task.manifest
+    if acquisition.kind == 'point' and not _of_objects(learner, acquisition):
+        return _pixels(learner)
     whole = acquisition.kind in WHOLE
     units = WholeImages(manifest) if whole else learner.units
     exact = exact or whole or manifest.n_pool <= SAMPLED
@@ -67,6 +69,25 @@ def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> Po
     )
 
 
+def _pixels(learner: Learner) -> PoolEstimate:
+    """The pixels of the pool, each of them a unit."""
+    manifest = learner.task.manifest
+    areas = manifest.areas[manifest.pool]
+    clicks, seconds = learner.prices('point', np.ones(len(areas)), manifest.pool)
+    return PoolEstimate(
+        units=float(areas.sum()),
+        elements=float(areas.sum()),
+        clicks=float((clicks * areas).sum()),
+        seconds=float((seconds * areas).sum()),
+        exact=True,
+    )
+
+
+def _of_objects(learner: Learner, acquisition: Acquisition) -> bool:
+    """Whether it asks about objects, whose number nobody knows beforehand."""
+    return acquisition.kind in OF_OBJECTS and learner.task.form != 'pixels'
+
+
 def plan(learner: Learner, exact: bool = False) -> str:
     """What a run would do, as text.
 
@@ -80,16 +101,16 @@ def plan(learner: Learner, exact: bool = False) -> str:
     task, rounds, acquisition = learner.task, learner.rounds, learner.acquisition
     elements = task.manifest.pool_elements
     pool = estimate_pool(learner, acquisition, exact)
-    later = learner.budget.amount(elements) * (rounds.count - 1)
-    parts = [(acquisition, learner.budget, later, pool)]
+    parts = [(acquisition, learner.budget, rounds.count - 1, pool)]
     if isinstance(learner.initial, Acquisition):
         first = estimate_pool(learner, learner.initial, exact)
-        amount = learner.initial_budget.amount(elements)
-        parts.insert(0, (learner.initial, learner.initial_budget, amount, first))
+        parts.insert(0, (learner.initial, learner.initial_budget, 1, first))
     # How many objects there will be is not known beforehand, nor what their points are of the pool.
     shares = [
-        0.0 if a.kind in OF_OBJECTS else amount / whole.amount(budget)
-        for a, budget, amount, whole in parts
+        0.0
+        if _of_objects(learner, a)
+        else times * min(budget.amount(elements) / whole.amount(budget), _most(learner, a, whole))
+        for a, budget, times, whole in parts
     ]
     # The tags of an image leave its boxes to be asked.
     tags = sum(s for s, (a, *_) in zip(shares, parts) if a.kind == 'tags')
@@ -103,7 +124,7 @@ def plan(learner: Learner, exact: bool = False) -> str:
             f'samples   {task.manifest.n_pool:,} ({elements:,} pixels or points), '
             f'{len(task.classes)} classes'
             + (f'; {n_source:,} labelled ones of a source domain' if n_source else ''),
-            f'units     {_units(acquisition, pool)}',
+            f'units     {_units(learner, pool)}',
             f'budget    {learner.budget.per_round:g} {learner.budget.unit} per round',
             f'rounds    {rounds.count}, asking for about {100 * asked:.3g} % of the pool'
             + (f' and the tags of {100 * tags:.3g} %' if tags else ''),
@@ -115,11 +136,22 @@ def plan(learner: Learner, exact: bool = False) -> str:
     )
 
 
-def _units(acquisition: Acquisition, pool: PoolEstimate) -> str:
+def _most(learner: Learner, acquisition: Acquisition, pool: PoolEstimate) -> float:
+    """Share of the pool that is asked in one round at most, whatever the budget."""
+    if acquisition.per_sample is None:
+        return np.inf
+    return acquisition.per_sample * learner.task.manifest.n_pool / pool.units
+
+
+def _units(learner: Learner, pool: PoolEstimate) -> str:
     """How many units there are, as far as that is known."""
-    if acquisition.kind in OF_OBJECTS:
+    acquisition = learner.acquisition
+    if _of_objects(learner, acquisition):
         return f'{acquisition.kind}s of the objects, however many there will be'
     about = '' if pool.exact else 'about '
+    if acquisition.per_sample is not None:
+        most = acquisition.per_sample
+        return f'{pool.units:,.0f} pixels, at most {most:,} of a sample in one round'
     return f'{about}{pool.units:,.0f} of kind {acquisition.kind}, {acquisition.unit}'
 
 

@@ -21,6 +21,7 @@ from dense_al.structures import (
     Query,
     Tags,
     category_of,
+    dominant_class,
     encode,
 )
 
@@ -64,6 +65,9 @@ class Oracle(ABC):
         ask_declined_again: Whether a declined unit may be asked again.
         points: Where the model learns masks, how many points, drawn at random, are asked of each
             object in the place of its mask (0: its box alone); None: the mask.
+        dominant: Where labels are of pixels, whether a region or an image gets one class for all
+            its pixels, the most frequent one, for one click (Cai et al. 2021); it is declined where
+            nobody can say the class of any of its pixels.
     """
 
     source = ''
@@ -74,13 +78,18 @@ class Oracle(ABC):
         prices: dict[str, Any] | None = None,
         ask_declined_again: bool = False,
         points: int | None = None,
+        dominant: bool = False,
     ) -> None:
         whole = isinstance(points, int) and not isinstance(points, bool)
         if points is not None and (not whole or points < 0):
             raise ConfigError(
                 f'Expected `oracle.points` to be an integer of at least 0, but got {points!r}'
             )
-        self.points = points
+        if not isinstance(dominant, bool):
+            raise ConfigError(
+                f'Expected `oracle.dominant` to be True or False, but got {dominant!r}'
+            )
+        self.points, self.dominant = points, dominant
         self.prices = Prices(prices)
         self.ask_declined_again = ask_declined_again
 
@@ -91,6 +100,13 @@ class Oracle(ABC):
         Raises:
             WaitingForAnswers: Not answered yet.
         """
+
+    def _said(self, label: Label | None) -> Label | None:
+        """What is answered of a label: itself, or its most frequent class everywhere."""
+        if not self.dominant or not isinstance(label, np.ndarray):
+            return label
+        category = dominant_class(label)
+        return None if category < 0 else np.full(len(label), category, np.uint8)
 
     def _answers(self, asking: Asking, labels: Mapping[int, Label | None]) -> list[Answer]:
         """Answers for rows of the query.
@@ -106,9 +122,9 @@ class Oracle(ABC):
             objects[i] = len(values) if isinstance(values, (Boxes, Tags)) else 0
             points[i] = values.point_labels.size if isinstance(values, Instances) else 0
         areas = asking.manifest.areas[query.sample]
-        kind = price_kind(query.kind, asking.form, self.points)
+        kind = price_kind(query.kind, asking.form, self.points, self.dominant)
         clicks, seconds = self.prices.of(kind, query.size, areas, objects)
-        each = self.prices.of('point', np.ones(1), np.ones(1))
+        each = self.prices.of('point', np.ones(len(query)), areas)
         clicks, seconds = clicks + points * each[0], seconds + points * each[1]
         return [
             Answer(

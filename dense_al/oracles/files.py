@@ -25,12 +25,16 @@ class Files(Oracle):
     unit id + 1 where something is asked (0 elsewhere), and the label file expected. A label file
     is an 8-bit single-channel PNG of the image's size: the class index inside the asked units, 255
     where one cannot say; what lies outside them is not read. A unit that is 255 throughout counts
-    as declined. For a detector it is JSON: `boxes`, a list of x1 y1 x2 y2 in pixels, and `labels`,
+    as declined. Where one class per unit is asked (`dominant`), the most frequent one inside the
+    unit counts, so one pixel of it will do. Single pixels are listed by `x` and `y`; the PNG has
+    their number in that list, counted from 1.
+
+    For a detector the label file is JSON: `boxes`, a list of x1 y1 x2 y2 in pixels, and `labels`,
     their class names, or null for an image one cannot label; a model with masks also wants `masks`
-    or `points`, see `read_objects`. Where tags are asked it is JSON with `tags`, the names of the
-    classes in the image, or null. Questions about single objects and their points are listed in
-    `query.json` and drawn in the picture; the label file has their answers, see
-    `read_object_answers`.
+    or as many `points` of each object as `query.json` says, see `read_objects`. Where tags are
+    asked it is JSON with `tags`, the names of the classes in the image, or null. Questions about
+    single objects and their points are listed in `query.json` and drawn in the picture; the label
+    file has their answers, see `read_object_answers`.
 
     Args:
         wait_for: `all`: go on when every image has its label file; `any`: go on with what is
@@ -38,6 +42,7 @@ class Files(Oracle):
         prices: Price table, see `dense_al.pool.Prices`.
         ask_declined_again: Whether a declined unit may be asked again.
         points: Points asked with each box in the place of a mask, see `Oracle`.
+        dominant: One class for each region or image, see `Oracle`.
     """
 
     source = 'files'
@@ -48,8 +53,9 @@ class Files(Oracle):
         prices: dict[str, Any] | None = None,
         ask_declined_again: bool = False,
         points: int | None = None,
+        dominant: bool = False,
     ) -> None:
-        super().__init__(prices, ask_declined_again, points)
+        super().__init__(prices, ask_declined_again, points, dominant)
         if wait_for not in WAIT_FOR:
             raise ValueError(f'Unknown `wait_for` {wait_for!r}. {nearest(wait_for, WAIT_FOR)}')
         self.wait_for = wait_for
@@ -57,7 +63,7 @@ class Files(Oracle):
     def answer(self, asking: Asking) -> list[Answer]:
         ask, given = asking.folder / 'ask', asking.folder / 'labels'
         if not (ask / 'query.json').exists():
-            write_questions(ask, asking)
+            write_questions(ask, asking, self.dominant, self.points)
         given.mkdir(parents=True, exist_ok=True)
         samples = [int(s) for s in np.unique(asking.query.sample)]
         files = {s: given / label_name(asking, s) for s in samples}
@@ -95,7 +101,10 @@ class Files(Oracle):
         elif asking.query.kind not in WHOLE:
             pixels = UnitPixels(asking.units.map(sample))
             parts = [flat[pixels[u]] for u in asking.query.unit[rows].tolist()]
-        return {row: None if (part == IGNORE).all() else part for row, part in zip(rows, parts)}
+        return {
+            row: None if (part == IGNORE).all() else self._said(part)
+            for row, part in zip(rows, parts)
+        }
 
 
 def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray:

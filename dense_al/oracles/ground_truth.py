@@ -12,6 +12,9 @@ from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES
 from dense_al.structures import (
     IGNORE,
+    INSIDE,
+    OUTSIDE,
+    UNSURE,
     WHOLE,
     Answer,
     Boxes,
@@ -39,6 +42,7 @@ class GroundTruth(Oracle):
         points: Points asked with each box in the place of a mask, see `Oracle`.
         unsure: Points of an object nearer than this to its outline, in pixels, are declined: nobody
             can say. 0: everything can be said.
+        dominant: One class for each region or image, see `Oracle`.
     """
 
     source = 'ground_truth'
@@ -52,8 +56,9 @@ class GroundTruth(Oracle):
         ask_declined_again: bool = False,
         points: int | None = None,
         unsure: float = 0.0,
+        dominant: bool = False,
     ) -> None:
-        super().__init__(prices, ask_declined_again, points)
+        super().__init__(prices, ask_declined_again, points, dominant)
         if not isinstance(unsure, (int, float)) or not 0 <= unsure < np.inf:
             raise ValueError(f'Expected `unsure` to be a number of at least 0, but got {unsure!r}')
         self.unsure = unsure
@@ -73,7 +78,7 @@ class GroundTruth(Oracle):
             part = self._part_of(label, asking, int(sample))
             for i in np.flatnonzero(query.sample == sample):
                 rng = np.random.default_rng(int(seeds[i]))
-                values = part(int(query.instance[i]), int(query.unit[i]), rng)
+                values = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
                 values = None if values is None else self._noisy(values, asking, rng)
                 labels[int(i)] = None if declined[i] else values
         return self._answers(asking, labels)
@@ -97,7 +102,10 @@ class GroundTruth(Oracle):
         if kind in WHOLE:
             return lambda instance, unit, rng: flat
         if kind == 'point':
-            return lambda instance, unit, rng: flat[unit : unit + 1]
+            # Nobody can say the class of a pixel that has none.
+            return lambda instance, unit, rng: (
+                None if flat[unit] == IGNORE else flat[unit : unit + 1]
+            )
         pixels = UnitPixels(asking.units.map(sample))
         return lambda instance, unit, rng: flat[pixels[unit]]
 
@@ -114,8 +122,17 @@ class GroundTruth(Oracle):
             wrong = rng.random(len(label)) < self.noise
             other = (label.labels + rng.integers(1, max(n, 2), len(label))) % n
             labels = np.where(wrong, other, label.labels)
+            if isinstance(label, Instances):
+                label = _other_sides(label, self.noise, rng)
             return Tags(labels) if isinstance(label, Tags) else replace(label, labels=labels)
         return mistaken(label, self.noise, n, rng)
+
+
+def _other_sides(label: Instances, noise: float, rng: np.random.Generator) -> Instances:
+    """Objects some of whose points are said to be on the other side."""
+    said = label.point_labels
+    wrong = (rng.random(said.shape) < noise) & (said != UNSURE)
+    return replace(label, point_labels=np.where(wrong, INSIDE + OUTSIDE - said, said))
 
 
 def mistaken(

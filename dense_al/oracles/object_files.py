@@ -36,7 +36,7 @@ def read_objects(
     if points is None:
         given = read_json(path, ('masks',)) or {}
         _check_length(given['masks'], 'masks', len(boxes), path)
-        masks = tuple(_mask(mask, size, path) for mask in given['masks'])
+        masks = tuple(mask_of(mask, size, str(path)) for mask in given['masks'])
         return Instances.with_masks(boxes, masks)
     where = np.zeros((len(boxes), points, 2), np.int64)
     labels = np.zeros((len(boxes), points), np.int64)
@@ -67,21 +67,25 @@ def read_object_answers(
         The answer to each question in turn, None where nobody can say.
 
     Raises:
-        ValueError: Unreadable, an answer to nothing that was asked, or no answer to something.
+        ValueError: Unreadable, an answer to nothing that was asked, none or two to something.
     """
     content = read_json(path, ('answers',)) or {'answers': [{**a, 'answer': None} for a in asked]}
-    given = {}
+    if not isinstance(content['answers'], list):
+        raise ValueError(f'Expected a list of `answers` in {path}, but got {content["answers"]!r}')
+    wanted = [_key(question) for question in asked]
+    given: dict[tuple[Any, ...], Label | None] = {}
     read = _reader(kind, size, path)
     for answer in content['answers']:
         if not isinstance(answer, dict) or 'answer' not in answer:
             raise ValueError(f'Expected `answers` with `answer` in {path}, but got {answer!r}')
-        given[_key(answer)] = read(answer['answer'])
-    wanted = [_key(question) for question in asked]
-    unknown = [key for key in given if key not in wanted]
-    if unknown:
-        raise ValueError(
-            f'Expected answers to what was asked in {path} ({wanted[0]} ...), but got {unknown[0]}'
-        )
+        key = _key(answer)
+        if key not in wanted:
+            raise ValueError(
+                f'Expected answers to what was asked in {path} ({wanted[0]} ...), but got {key}'
+            )
+        if key in given:
+            raise ValueError(f'Expected one answer to each question in {path}, but got two: {key}')
+        given[key] = read(answer['answer'])
     missing = [key for key in wanted if key not in given]
     if missing:
         raise ValueError(
@@ -99,7 +103,7 @@ def _reader(kind: str, size: tuple[int, int], path: Path) -> Callable[[Any], Lab
         return None if side == UNSURE else Inside(side == INSIDE)
 
     def of_object(answer: Any) -> Mask | None:
-        return None if answer is None else _mask(answer, size, path)
+        return None if answer is None else mask_of(answer, size, str(path))
 
     return of_point if kind == 'point' else of_object
 
@@ -130,16 +134,6 @@ def _point(given: Any, box: np.ndarray, path: Path) -> tuple[list[int], int]:
             f'Expected whole pixels inside the box {box.tolist()} in {path}, but got {[x, y]}'
         )
     return [x, y], _side(given[2], path)
-
-
-def _mask(given: Any, size: tuple[int, int], path: Path) -> Mask:
-    """A mask of the image's size."""
-    mask = mask_of(given, size, str(path))
-    if mask.size != size:
-        raise ValueError(
-            f'Expected a mask of {size} (height, width) in {path}, but got {mask.size}'
-        )
-    return mask
 
 
 def _check_length(given: Any, name: str, n: int, path: Path) -> None:

@@ -48,7 +48,7 @@ class SimulatedObjects:
         """(H, W) int8: on the object, beside it, or too near its outline."""
         mask = self.mask(instance).array()
         sides = np.where(mask, np.int8(INSIDE), np.int8(OUTSIDE))
-        if self._unsure > 0:
+        if self._unsure > 0 and mask.any() and not mask.all():  # else there is no outline
             from scipy.ndimage import distance_transform_edt
 
             # Distances between pixel centres: the outline is half a pixel before the other side.

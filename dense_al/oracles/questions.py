@@ -40,18 +40,32 @@ def plain_name(name: str) -> str:
     return str(Path(name).with_suffix('')).replace(os.sep, '__')
 
 
-def write_questions(folder: Path, asking: Asking) -> None:
-    """Writes the pictures and, last of all, `query.json`."""
+def write_questions(
+    folder: Path, asking: Asking, dominant: bool = False, points: int | None = None
+) -> None:
+    """Writes the pictures and, last of all, `query.json`.
+
+    Args:
+        folder: Where to write.
+        asking: The query.
+        dominant: Whether one class is wanted for each region or image.
+        points: Points asked with each box in the place of a mask, None for the mask.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    ask = _ask_objects if form_of(asking) == 'answers' else _ask_units
+    ask = _ask_pixels if asking.query.kind == 'point' else _ask_units
+    if form_of(asking) == 'answers':
+        ask = _ask_objects
     samples = [ask(folder, asking, int(s)) for s in np.unique(asking.query.sample)]
-    content = {
+    content: dict[str, Any] = {
         'kind': asking.query.kind,
         'form': form_of(asking),
+        'dominant': dominant,
         'classes': asking.classes,
         'ignore': IGNORE,
         'samples': samples,
     }
+    if form_of(asking) == 'masks':
+        content['points'] = points
     temporary = folder / '.query.json.tmp'
     temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
     os.replace(temporary, folder / 'query.json')
@@ -75,9 +89,7 @@ def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     query, name = asking.query, plain_name(asking.manifest.names[sample])
     units = query.unit[query.sample == sample]
     unit_map = np.zeros(asking.manifest.size(sample), np.int32)
-    if query.kind == 'point':
-        unit_map = np.arange(unit_map.size, dtype=np.int32).reshape(unit_map.shape)
-    elif query.kind not in WHOLE:
+    if query.kind not in WHOLE:
         unit_map = asking.units.map(sample)
     asked = np.where(np.isin(unit_map, units), unit_map + 1, 0)
     picture = read_image(asking.manifest.paths[sample]).copy()
@@ -88,6 +100,28 @@ def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
         **_listed(asking, sample),
         'units': f'{name}_units.png',
         'asked': units.tolist(),
+    }
+
+
+def _ask_pixels(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
+    """Writes one image with a cross around each pixel asked, the pixel itself left as it is."""
+    query, name = asking.query, plain_name(asking.manifest.names[sample])
+    height, width = asking.manifest.size(sample)
+    at = [divmod(unit, width) for unit in query.unit[query.sample == sample].tolist()]
+    picture = Image.fromarray(read_image(asking.manifest.paths[sample]))
+    pen = ImageDraw.Draw(picture)
+    numbers = np.zeros((height, width), np.uint16)
+    for number, (y, x) in enumerate(at, 1):
+        numbers[y, x] = number
+        for near, far in ((-7, -3), (3, 7)):
+            pen.line([x + near, y, x + far, y], OUTLINE)
+            pen.line([x, y + near, x, y + far], OUTLINE)
+    picture.save(folder / f'{name}_asked.png')
+    Image.fromarray(numbers).save(folder / f'{name}_units.png')
+    return {
+        **_listed(asking, sample),
+        'units': f'{name}_units.png',
+        'asked': [{'x': x, 'y': y} for y, x in at],
     }
 
 

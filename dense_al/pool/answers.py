@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
@@ -102,19 +103,32 @@ class AnswerStore:
             return self._cache[sample].copy()
         labels = np.full(self._manifest.size(sample), IGNORE, np.uint8)
         flat, pixels = labels.ravel(), None
-        for answer in self._by_sample.get(sample, ()):
-            payload = decode_labels(answer.payload)
-            if answer.kind == 'image':
-                self._check(answer, payload, flat.size)
-                flat[:] = payload
+        answered = self._by_sample.get(sample, ())
+        for kind, answers in groupby(answered, key=lambda answer: answer.kind):
+            if kind == 'point':
+                self._write_points(flat, list(answers))
                 continue
-            if pixels is None:
-                pixels = UnitPixels(self._units.map(sample))
-            where = pixels[answer.unit]
-            self._check(answer, payload, len(where))
-            flat[where] = payload
+            for answer in answers:
+                payload = decode_labels(answer.payload)
+                if kind == 'image':
+                    self._check(answer, payload, flat.size)
+                    flat[:] = payload
+                    continue
+                if pixels is None:
+                    pixels = UnitPixels(self._units.map(sample))
+                where = pixels[answer.unit]
+                self._check(answer, payload, len(where))
+                flat[where] = payload
         self._remember(sample, labels)
         return labels.copy()
+
+    def _write_points(self, flat: np.ndarray, answers: list[Answer]) -> None:
+        """Writes the classes of single pixels (unit = y * width + x) into (P,) labels."""
+        units = np.array([answer.unit for answer in answers], np.int64)
+        known = {payload: decode_labels(payload) for payload in {a.payload for a in answers}}
+        for answer in answers:
+            self._check(answer, known[answer.payload], int(0 <= answer.unit < flat.size))
+        flat[units] = [known[answer.payload][0] for answer in answers]
 
     def _check(self, answer: Answer, payload: np.ndarray, expected: int) -> None:
         if len(payload) != expected:

@@ -41,11 +41,11 @@ class Price:
 # training images hold 4,756,857 polygon vertices and 338,302 class clicks (Cai et al. 2021).
 CITYSCAPES_SECONDS = 5400.0
 CITYSCAPES_CLICKS = (4_756_857 + 338_302) / 2975
-# A class chosen from a list for an outlined region, a look at an image, or a class of an image
-# without its place, 1 s; an extreme-point box with its class 7 s (Papadopoulos et al. 2017); a
-# point on a given object 0.9 s (Cheng et al. 2022); the polygon of an object 79.2 s (COCO, Lin et
-# al. 2014, section 4.3). Its clicks are not published: 34, as the polygons of cars and people in
-# Cityscapes have (Castrejon et al. 2017).
+# A class chosen from a list for an outlined region or a marked pixel, a look at an image, or a
+# class of an image without its place, 1 s; an extreme-point box with its class 7 s (Papadopoulos et
+# al. 2017); whether a point lies on a given object 0.9 s (Cheng et al. 2022); the polygon of an
+# object 79.2 s (COCO, Lin et al. 2014, section 4.3). Its clicks are not published: 34, as the
+# polygons of cars and people in Cityscapes have (Castrejon et al. 2017).
 POLYGON = {'clicks': 34.0, 'seconds': 79.2}
 DEFAULT_PRICES: dict[str, Price] = {
     'image': Price(whole_clicks=CITYSCAPES_CLICKS, whole_seconds=CITYSCAPES_SECONDS),
@@ -55,6 +55,8 @@ DEFAULT_PRICES: dict[str, Price] = {
         fixed_clicks=1.0,
         fixed_seconds=1.0,
     ),
+    'dominant': Price(fixed_clicks=1.0, fixed_seconds=1.0),
+    'pixel': Price(fixed_clicks=1.0, fixed_seconds=1.0),
     'boxes': Price(fixed_seconds=1.0, object_clicks=4.0, object_seconds=7.0),
     'tags': Price(object_clicks=1.0, object_seconds=1.0),
     'masks': Price(
@@ -93,7 +95,9 @@ class Prices:
         Args:
             kind: `image` (labelled densely), `boxes` (an image whose objects get boxes), `masks`
                 (an image whose objects get masks), `tags` (an image whose classes are named),
-                `instance` (the mask of one object), `region` or `point`.
+                `instance` (the mask of one object), `region` (labelled densely), `dominant` (one
+                class for a whole region or image), `pixel` (its class) or `point` (whether it lies
+                on an object).
             size: (N,) pixels or points of each unit.
             whole: (N,) pixels or points of the sample each unit lies in.
             objects: (N,) objects drawn or classes named in each unit; 0 where that is not known
@@ -110,19 +114,26 @@ class Prices:
         )
 
 
-def price_kind(kind: str, form: str, points: int | None = None) -> str:
+def price_kind(kind: str, form: str, points: int | None = None, dominant: bool = False) -> str:
     """The row of the price table: what it costs to label an image depends on what is drawn in it.
 
     Args:
         kind: Kind of the unit.
         form: What a label of a whole sample is, `pixels`, `boxes` or `masks`.
         points: Points that are asked of each object in the place of its mask, None for the mask.
+        dominant: Whether a region or an image gets one class for all its pixels.
 
     >>> price_kind('image', 'boxes'), price_kind('image', 'pixels'), price_kind('region', 'pixels')
     ('boxes', 'image', 'region')
     >>> price_kind('image', 'masks'), price_kind('image', 'masks', points=1)
     ('masks', 'boxes')
+    >>> price_kind('region', 'pixels', dominant=True), price_kind('point', 'pixels')
+    ('dominant', 'pixel')
     """
+    if form == 'pixels' and kind == 'point':
+        return 'pixel'
+    if form == 'pixels' and dominant and kind in ('image', 'region'):
+        return 'dominant'
     if kind != 'image' or form == 'pixels':
         return kind
     return 'boxes' if form == 'masks' and points is not None else form

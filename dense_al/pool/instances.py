@@ -34,13 +34,13 @@ class InstanceStore(BoxStore):
         super().__init__(answers)
         self._widths = widths
         self._inside: dict[int, list[Answer]] = defaultdict(list)
-        self._masks: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self._masks: dict[int, list[Answer]] = defaultdict(list)
         self._asked: dict[int, list[Answer]] = defaultdict(list)
         for answer in answers:
             if holds_inside(answer.payload):
                 self._inside[answer.sample].append(answer)
             elif holds_mask(answer.payload):
-                self._masks[answer.sample][answer.instance] = answer.payload
+                self._masks[answer.sample].append(answer)
         for answer in asked:
             self._asked[answer.sample].append(answer)
 
@@ -66,7 +66,11 @@ class InstanceStore(BoxStore):
         return [(row[:, :2], row[:, 2]) for row in rows]
 
     def asked(self, sample: int) -> tuple[np.ndarray, ...]:
-        """For each object (n, 2) int64 y, x of all points asked about it, answered or not."""
+        """For each object (n, 2) int64 y, x of all points asked about it, answered or not.
+
+        Raises:
+            ValueError: A point of an object that is not there.
+        """
         objects = self.boxes(sample)
         found: list[list[tuple[int, int]]] = [[] for _ in range(len(objects))]
         if isinstance(objects, Instances):
@@ -78,18 +82,23 @@ class InstanceStore(BoxStore):
         return tuple(np.array(points, np.int64).reshape(-1, 2) for points in found)
 
     def masks(self, sample: int) -> tuple[Mask | None, ...]:
-        """The whole mask of each object, None where it is not known."""
+        """The whole mask of each object, None where it is not known.
+
+        Raises:
+            ValueError: An answer about an object that is not there.
+        """
         objects = self.boxes(sample)
         masks: list[Mask | None] = [None] * len(objects)
         if isinstance(objects, Instances) and objects.masks is not None:
             masks = list(objects.masks)
-        for instance, payload in self._masks[sample].items():
-            masks[instance] = decode_mask(payload)
+        for answer in self._masks[sample]:
+            self._check(answer, len(objects))
+            masks[answer.instance] = decode_mask(answer.payload)
         return tuple(masks)
 
     def _check(self, answer: Answer, n: int) -> None:
         if not 0 <= answer.instance < n:
             raise ValueError(
                 f'Expected an object 0 to {n - 1} of sample {answer.sample}, as it has {n} boxes, '
-                f'but got a point of {answer.instance}: the boxes have changed since'
+                f'but got an answer about {answer.instance}: the boxes have changed since'
             )

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dense_al.structures import ANSWERED, Answer, ElementRows, decode_boxes, holds_boxes
+from dense_al.structures import (
+    ANSWERED,
+    Answer,
+    ElementRows,
+    Instances,
+    decode_boxes,
+    holds_boxes,
+)
 
 
 @dataclass(frozen=True)
@@ -92,13 +99,12 @@ class Ledger:
             for a in self._current.values()
             if a.source != 'model' and (a.status == ANSWERED or not ask_declined_again)
         ]
-        # Boxes drawn in an image leave the masks of its objects to be asked.
         of_objects = kind in ('instance', 'point')
         whole = np.array(
             [
                 a.sample
                 for a in closed
-                if a.kind == 'image' and not (of_objects and holds_boxes(a.payload))
+                if a.kind == 'image' and not (of_objects and _leaves_masks(a.payload))
             ],
             np.int64,
         )
@@ -144,6 +150,14 @@ def _among(keys: set[tuple[int, int, int]], rows: ElementRows) -> np.ndarray:
     both = np.concatenate([known, columns])
     _, inverse = np.unique(both, axis=0, return_inverse=True)
     return np.isin(inverse[len(known) :], inverse[: len(known)])
+
+
+def _leaves_masks(payload: bytes) -> bool:
+    """Whether boxes were drawn in an image, and the masks of its objects are left to be asked."""
+    if not holds_boxes(payload):
+        return False
+    objects = decode_boxes(payload)
+    return not (isinstance(objects, Instances) and objects.masks is not None)
 
 
 def totals(answers: Iterable[Answer], elements: int | None = None) -> Totals:

@@ -8,14 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 
-class Regions(ABC):
-    """Divides an image into regions: ids 0 to R-1, every pixel in exactly one.
-
-    R differs between images and is at least 1.
-    """
-
-    needs_image: ClassVar[bool] = True
-    """Whether the division depends on the colours, not on the image's size alone."""
+class Division(ABC):
+    """A way of dividing something, told by its parameters."""
 
     @property
     @abstractmethod
@@ -33,6 +27,20 @@ class Regions(ABC):
         what = [type(self).__name__, self.parameters, self.versions]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
+    def __repr__(self) -> str:
+        arguments = ', '.join(f'{name}={value!r}' for name, value in self.parameters.items())
+        return f'{type(self).__name__}({arguments})'
+
+
+class Regions(Division):
+    """Divides an image into regions: ids 0 to R-1, every pixel in exactly one.
+
+    R differs between images and is at least 1.
+    """
+
+    needs_image: ClassVar[bool] = True
+    """Whether the division depends on the colours, not on the image's size alone."""
+
     @abstractmethod
     def map(self, image: np.ndarray) -> np.ndarray:
         """The region of each pixel.
@@ -46,10 +54,6 @@ class Regions(ABC):
         Raises:
             ValueError: The image has another shape or dtype.
         """
-
-    def __repr__(self) -> str:
-        arguments = ', '.join(f'{name}={value!r}' for name, value in self.parameters.items())
-        return f'{type(self).__name__}({arguments})'
 
 
 def check_image(image: np.ndarray) -> np.ndarray:

@@ -1,14 +1,14 @@
 """What every way of dividing a LiDAR scan into regions has in common."""
 
-import hashlib
-import json
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
+from dense_al.regions.base import Division
 
-class ScanRegions(ABC):
+
+class ScanRegions(Division):
     """Divides the points of a scan into regions: ids 0 to R-1, every point in exactly one.
 
     R differs between scans and is at least 1.
@@ -16,22 +16,6 @@ class ScanRegions(ABC):
 
     needs_pose: ClassVar[bool] = False
     """Whether the division depends on where the scan was taken."""
-
-    @property
-    @abstractmethod
-    def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments, plain values."""
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Versions of the libraries that the outcome depends on."""
-        return {}
-
-    @property
-    def key(self) -> str:
-        """Hash of the class, its parameters and its libraries; 16 hexadecimal digits."""
-        what = [type(self).__name__, self.parameters, self.versions]
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
     @abstractmethod
     def map(self, points: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -47,10 +31,6 @@ class ScanRegions(ABC):
         Raises:
             ValueError: No points, other shapes or dtypes, or values that are not finite.
         """
-
-    def __repr__(self) -> str:
-        arguments = ', '.join(f'{name}={value!r}' for name, value in self.parameters.items())
-        return f'{type(self).__name__}({arguments})'
 
 
 def check_points(points: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from dense_al.acquisition import Composed
 from dense_al.acquisition.composed import dominant, unit_features
@@ -71,6 +72,23 @@ class TestRIPU(AcquisitionContract):
 class TestClassBalancedBvSB(AcquisitionContract):
     def acquisition(self):
         return Composed(unit=GRID, score='BestVersusSecondBest', weight='rarity')
+
+
+class TestClassMixtures(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, sampler=dict(type='ClassMixtures'))
+
+
+def test_class_mixtures_by_hand():
+    from dense_al.acquisition import ClassMixtures
+    from dense_al.acquisition.functional import class_mixtures
+
+    probs = np.random.default_rng(0).dirichlet(np.ones(3), (4, 4)).transpose(2, 0, 1)
+    units = np.repeat([[0, 1]], 4, axis=0).repeat(2, axis=1)
+    found = ClassMixtures().mixtures(torch.from_numpy(probs), units, 2).reshape(2, 3, 3)
+    for unit in (0, 1):
+        expected, _ = class_mixtures(probs[:, :, 2 * unit : 2 * unit + 2])
+        np.testing.assert_allclose(found[unit], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,7 @@ class RunWriter:
                     'status': 'declined' if declined else 'answered',
                     'source': 'ground_truth',
                     'elements': len(labels),
+                    'category': 0,
                     'clicks': clicks,
                     'seconds': 3.5 * clicks,
                     'expires_round': -1,

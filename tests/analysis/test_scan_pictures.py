@@ -37,7 +37,7 @@ def test_the_lower_view_is_over_azimuth_and_elevation():
         asked = np.zeros(len(points), bool)
         asked[chosen] = True
         picture = render_scan(points, asked, colours=COLOURS, side=200)['asked']
-        found = np.argwhere((picture[210:] == ASKED).all(-1))
+        found = np.argwhere((picture[206:] == ASKED).all(-1))
         assert found[:, 1].mean() / 200 == pytest.approx(column, abs=0.02)
 
 

@@ -30,7 +30,7 @@ model = dict(
             in_channels=48, feat_channels=48, start_level=0, end_level=1, out_channels=8,
             mask_stride=4, num_stacked_convs=2, norm_cfg=norm_cfg),
         num_layers=3, feat_channels=8, size_of_interest=8, mask_out_stride=2,
-        boxinst=True, warmup_iters=200, max_masks_to_train=-1, topk_masks_per_img=16,
+        boxinst=True, warmup_iters=200, point_weight=0.1, max_masks_to_train=-1, topk_masks_per_img=16,
         loss_mask=dict(type='DiceLoss', use_sigmoid=True, activate=True, eps=5e-6, loss_weight=1.0)),
     train_cfg=dict(),
     test_cfg=dict(

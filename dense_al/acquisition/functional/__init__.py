@@ -42,7 +42,12 @@ from dense_al.acquisition.functional.region import (
     region_sum,
     region_topk_mean,
 )
-from dense_al.acquisition.functional.ripu import region_impurity, ripu_score, ripu_select
+from dense_al.acquisition.functional.ripu import (
+    region_impurity,
+    ripu_score,
+    ripu_select,
+    window_mask,
+)
 from dense_al.acquisition.functional.round_robin import d2ada_budgets, weighted_round_robin
 from dense_al.acquisition.functional.surface import label_entropy, surface_variation
 from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
@@ -96,4 +101,5 @@ __all__ = [
     'surface_variation',
     'weighted_kmeans',
     'weighted_round_robin',
+    'window_mask',
 ]

@@ -103,17 +103,20 @@ def mask_uncertainty(probs: ArrayLike, metric: str = 'entropy') -> NDArray[np.fl
     >>> mask_uncertainty([[[0.0, 0.5]], [[1.0, 0.5]]], 'mutual_information').round(3).tolist()
     [[0.693, 0.0]]
     """
-    values = np.asarray(probs, np.float64)
+    values = np.asarray(probs)
     if values.ndim != 3 or len(values) == 0:
         raise ValueError(f'Expected `probs` of shape (V, h, w), but got {values.shape}')
     if metric not in POINT_METRICS:
         raise ValueError(f'Expected `metric` of {POINT_METRICS}, but got {metric!r}')
     if metric == 'variance':
-        return values.var(axis=0)
-    mean = binary_entropy(values.mean(axis=0))
+        return values.var(axis=0, dtype=np.float64)
+    mean = binary_entropy(values.mean(axis=0, dtype=np.float64))
     if metric == 'entropy':
         return mean
-    return np.maximum(mean - binary_entropy(values).mean(axis=0), 0)
+    # Many logarithms: in single precision, three times as fast, and summed in double precision.
+    p = np.clip(values.astype(np.float32, copy=False), 1e-7, 1 - 1e-7)
+    own = -(p * np.log(p) + (1 - p) * np.log1p(-p)).mean(axis=0, dtype=np.float64)
+    return np.maximum(mean - own, 0)
 
 
 def peaks(
@@ -138,10 +141,9 @@ def peaks(
     for y, x in np.asarray([] if exclude is None else exclude, np.int64).reshape(-1, 2):
         _clear(left, int(y), int(x), min_distance)
     points, values = [], []
-    for _ in range(n):
-        best = int(left.argmax()) if left.size else 0
-        y, x = divmod(best, left.shape[1])
-        if not left.size or left[y, x] == -np.inf:
+    for _ in range(n if left.size else 0):
+        y, x = divmod(int(left.argmax()), left.shape[1])
+        if left[y, x] == -np.inf:
             break
         points.append((y, x))
         values.append(left[y, x])

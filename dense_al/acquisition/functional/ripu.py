@@ -92,12 +92,20 @@ def region_uncertainty(probs: Any, radius: int, *, log_classes: int | None = Non
     return np.maximum(total, 0, out=total).astype(pixels.dtype, copy=False)
 
 
-def ripu_score(probs: Any, radius: int, *, log_classes: int | None = None) -> Any:
+def ripu_score(
+    probs: Any,
+    radius: int,
+    *,
+    uncertainty_radius: int | None = None,
+    log_classes: int | None = None,
+) -> Any:
     """Region impurity times prediction uncertainty, the RIPU score of each pixel's window.
 
     Args:
         probs: (C, H, W) float array or tensor, probabilities.
         radius: Pixels from the centre to the edge of a window, >= 0.
+        uncertainty_radius: That of the window of the uncertainty, where it differs; the published
+            scores of single pixels have 32 and 0.
         log_classes: Divide both factors by the logarithm of this; by default C. The released code
             has 19 whatever C, which scales the score but leaves the ranking.
 
@@ -115,16 +123,23 @@ def ripu_score(probs: Any, radius: int, *, log_classes: int | None = None) -> An
     [[0.5, 0.5]]
     """
     impurity = region_impurity(probs, radius, log_classes=log_classes)
-    return impurity * region_uncertainty(probs, radius, log_classes=log_classes)
+    near = radius if uncertainty_radius is None else uncertainty_radius
+    return impurity * region_uncertainty(probs, near, log_classes=log_classes)
 
 
 def ripu_select(
-    score: ArrayLike, n: int, radius: int, *, active: ArrayLike | None = None
+    score: ArrayLike,
+    n: int,
+    radius: int,
+    *,
+    active: ArrayLike | None = None,
+    block: int | None = None,
 ) -> NDArray[np.int64]:
     """Pick windows of an image one by one by score, their centres more than `2 * radius` apart.
 
     Each pick blocks the square of radius `2 * radius` around it, so no two windows overlap. The
-    published number of picks is `ceil(H * W * ratio / (2 * radius + 1) ** 2)`.
+    published number of picks is `ceil(H * W * ratio / (2 * radius + 1) ** 2)`; of single pixels it
+    is 21 in each of five rounds at 1024 x 2048, and they block the square of radius 32.
 
     Args:
         score: (H, W) finite float, higher = picked first.
@@ -132,13 +147,14 @@ def ripu_select(
         radius: Pixels from the centre to the edge of a window, >= 0.
         active: (H, W) bool, pixels that may not be a centre; `window_mask(picks, 2 * radius, ...)`
             of all earlier picks. Default: none.
+        block: Radius of the square that a pick blocks, >= 0, where it is not `2 * radius`.
 
     Returns:
         (K, 2) int64 y, x in the order of picking, K <= n: fewer once every pixel is blocked.
         Equal scores: upper row first, then left column.
 
     Raises:
-        ValueError: Wrong shapes, non-finite scores, a negative `n` or `radius`.
+        ValueError: Wrong shapes, non-finite scores, a negative `n`, `radius` or `block`.
 
     References:
         Xie et al., Towards Fewer Annotations, 2022 (RIPU).
@@ -149,8 +165,11 @@ def ripu_select(
     left = np.array(score, np.float64)
     if left.ndim != 2 or not np.isfinite(left).all():
         raise ValueError(f'Expected `score` to be (H, W) and finite, but got shape {left.shape}')
+    block = 2 * radius if block is None else block
     if n < 0 or radius < 0:
         raise ValueError(f'Expected `n` and `radius` to be at least 0, but got {n} and {radius}')
+    if block < 0:
+        raise ValueError(f'Expected `block` to be at least 0, but got {block}')
     blocked = np.zeros(left.shape, bool) if active is None else np.asarray(active)
     if blocked.dtype != bool or blocked.shape != left.shape:
         raise ValueError(
@@ -163,8 +182,8 @@ def ripu_select(
         y = int(best.argmax())
         x = int(left[y].argmax())
         picks.append((y, x))
-        rows = slice(max(y - 2 * radius, 0), y + 2 * radius + 1)
-        left[rows, max(x - 2 * radius, 0) : x + 2 * radius + 1] = -np.inf
+        rows = slice(max(y - block, 0), y + block + 1)
+        left[rows, max(x - block, 0) : x + block + 1] = -np.inf
         best[rows] = left[rows].max(axis=1)
     return np.array(picks, np.int64).reshape(-1, 2)
 

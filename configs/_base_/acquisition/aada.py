@@ -1,0 +1,1 @@
+acquisition = dict(type='DomainClassifier', unit=dict(type='Superpixels', n_segments=64))

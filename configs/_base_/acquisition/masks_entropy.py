@@ -1,0 +1,1 @@
+acquisition = dict(type='MaskUncertainty', metric='entropy')

@@ -1,0 +1,1 @@
+acquisition = dict(type='PixelUncertainty', score='Margin', per_image=10)

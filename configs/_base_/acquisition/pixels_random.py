@@ -1,0 +1,1 @@
+acquisition = dict(type='PixelUncertainty', score='Random', per_image=10)

@@ -1,0 +1,5 @@
+# D2ADA (Wu et al., ECCV 2022), GTA5 to Cityscapes, DeepLabV2 R101: 40 regions per image, 1 % per round.
+_base_ = [
+    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta5_cityscapes.py',
+    '../_base_/schedule/d2ada_rounds.py']
+acquisition = dict(type='DensityAware', unit=dict(type='Superpixels', n_segments=40))

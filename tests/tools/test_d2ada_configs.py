@@ -1,0 +1,70 @@
+"""D2ADA's configs run on GTA5, SYNTHIA and Cityscapes as they lie on a disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from domain_layouts import write_cityscapes, write_gta5, write_synthia
+
+from dense_al.engine import RunStore
+from dense_al.engine.main import main
+from dense_al.structures import Manifest
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'd2ada'
+SMALL = """
+_base_ = ['{base}']
+steps = [
+    dict(type='RandomCrop', crop_size=(48, 96)), dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs')]
+image = [dict(type='LoadImageFromFile')]
+workers = dict(num_workers=0, persistent_workers=False)
+pool = [*image, dict(type='LoadAnnotations'), *steps]
+train_dataloader = dict(**workers, dataset=dict(data_root='{root}', pipeline=pool))
+val_dataloader = dict(**workers, dataset=dict(data_root='{root}', pipeline=[
+    *image, dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))
+test_dataloader = val_dataloader
+source = dict(dataset=dict(data_root='{source_root}', pipeline=[
+    *image, dict(type='LoadAnnotationsFromIds', ids='{ids}'), *steps]))
+env_cfg = dict(dist_cfg=dict(backend='gloo'))
+model = dict(
+    backbone=dict(depth=18, init_cfg=None), data_preprocessor=dict(size=(48, 96)),
+    discriminator=dict(channels=4), decode_head=dict(in_channels=512, channels=8, num_classes={n}))
+acquisition = dict(unit=dict(n_segments=16), min_rows=4)
+budget = dict(per_round=10)
+rounds = dict(count=2, iterations=[4, 2])
+"""
+
+
+@pytest.mark.parametrize('source', ['gta5', 'synthia'])
+def test_warm_up_and_one_round(tmp_path, source):
+    root, _ = write_cityscapes(tmp_path, train=4, val=2)
+    write, ids, n = dict(
+        gta5=(write_gta5, 'cityscapes', 19), synthia=(write_synthia, 'synthia', 16)
+    )[source]
+    source_root, _ = write(tmp_path, 3)
+    path, work_dir = tmp_path / 'leaf.py', tmp_path / 'run'
+    base = CONFIGS / f'{source}_deeplabv2_d2ada.py'
+    given = dict(base=base, root=root, source_root=source_root, ids=ids, n=n)
+    path.write_text(SMALL.format(**given))
+    assert main([str(path), '--work-dir', str(work_dir)]) == 0
+    store = RunStore(work_dir)
+    manifest = Manifest.load(work_dir / 'manifest.parquet')
+    assert manifest.n_pool == 4 and len(manifest) == 7
+    answers = store.answers(0)
+    assert answers and {a.sample for a in answers} <= set(range(4))
+    assert np.isfinite([store.read(r, 'train')['value'] for r in range(2)]).all()
+    states = [torch.load(store.checkpoint(r), weights_only=False)['state_dict'] for r in range(2)]
+    assert all(key.split('.')[0] in ('backbone', 'decode_head') for key in states[0])
+    assert states[0]['decode_head.conv_seg.weight'].shape[0] == n
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
+def test_configs_load_and_their_acquisitions_build(path):
+    from dense_al.config import load_config
+    from dense_al.registry import ACQUISITIONS
+
+    cfg = load_config(path)
+    assert ACQUISITIONS.build(cfg['acquisition'], 'acquisition').kind == 'region'
+    n = cfg['model']['decode_head']['num_classes']
+    assert n == (16 if path.stem.startswith('synthia') else 19)
