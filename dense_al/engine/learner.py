@@ -13,6 +13,7 @@ from dense_al.adapters.task import Rounds, Task, TrainJob
 from dense_al.engine.distribution import on_main
 from dense_al.engine.initial import existing_labels
 from dense_al.engine.observe import observe
+from dense_al.engine.places import billed_once, places_of
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
 from dense_al.pool import Ledger, Units, price_kind, totals
@@ -174,7 +175,7 @@ class Learner:
                 ledger=self.store.ledger(before=round_number),
             )
         )
-        answers += self._pseudo_labels(round_number)
+        answers = billed_once(answers, self.units) + self._pseudo_labels(round_number)
         self._record(round_number, answers, {'ask': time.perf_counter() - begun})
 
     def _pseudo_labels(self, round_number: int) -> list[Answer]:
@@ -230,8 +231,12 @@ class Learner:
         )
 
         def choose() -> None:
-            query = acquisition.select(rows, given)
-            pseudo = acquisition.pseudo(rows, query, given)
+            asked = ledger.asked(acquisition.kind, rows, given.ask_declined_again)
+            places = places_of(rows, self.units, acquisition.kind, asked)
+            picked = acquisition.select(places.rows, given)
+            by_model = acquisition.pseudo(places.rows, picked, given)
+            query = places.expanded(picked)
+            pseudo = None if by_model is None else places.expanded(by_model)
             seconds = {
                 'observe': observed - begun,
                 'forward': forward,

@@ -171,6 +171,7 @@ class ScanUnits:
 
     def __init__(self, maps: ScanMaps, manifest: 'Manifest') -> None:
         self.maps, self.manifest = maps, manifest
+        self._groups: dict[int, np.ndarray] = {}  # a few numbers per region
 
     def map(self, sample: int) -> np.ndarray:
         """(N, 1) int32 region of each point, read-only."""
@@ -200,7 +201,9 @@ class ScanUnits:
         """
         if not isinstance(self.maps.regions, WorldCells):
             return None
-        return self.maps.regions.cells(*self._scan(sample))
+        if sample not in self._groups:
+            self._groups[sample] = self.maps.regions.cells(*self._scan(sample))
+        return self._groups[sample]
 
     def prepare(
         self,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from dense_al.regions import build_regions
 from dense_al.structures import Manifest, decode_labels
 
 pytest.importorskip('open3d')
+sys.path.insert(0, str(CONFIGS.parent / 'tools'))
 
 
 @pytest.fixture(scope='module')
@@ -231,3 +233,65 @@ def test_a_full_size_config_becomes_the_sandbox():
     assert small['acquisition'] == load_config(config)['acquisition']
     assert small['rounds']['iterations'] == small['train_cfg']['max_iters']
     assert small['rounds']['initial']['acquisition']['unit'] == dict(type='Image')
+
+
+def test_a_cell_of_the_world_is_asked_once_for_all_frames(config, tmp_path):
+    more = 'acquisition = dict(unit=dict(size=(6.0, 6.0)))\nbudget = dict(per_round=1)\n'
+    work_dir = tmp_path / 'run'
+    options = ['--cfg-options', 'rounds.count=2']
+    assert run(config('cells_entropy', more=more), work_dir, *options) == 0
+    units, manifest = units_of(work_dir)
+    query, answers = RunStore(work_dir).query(0), RunStore(work_dir).answers(0)
+    asked, frames = set(), 0
+    for sample, unit in zip(query.sample.tolist(), query.unit.tolist()):
+        asked.add((manifest.sequences[sample], *units.groups(sample)[unit].tolist()))
+    whole = set(RunStore(work_dir).query(INITIAL).sample.tolist())
+    for sample in set(range(12)) - whole:
+        for unit, cell in enumerate(units.groups(sample).tolist()):
+            if (manifest.sequences[sample], *cell) in asked:
+                frames += 1
+                assert unit in query.unit[query.sample == sample]
+    assert frames == len(query) > len(asked)
+    paid = [a for a in answers if a.seconds > 0]
+    assert len(paid) == len(asked)
+    assert sum(a.elements for a in paid) <= 0.01 * manifest.areas.sum()
+
+
+def test_pictures_and_files_of_a_run(config, town, tmp_path):
+    import al_export
+    import browse_queries
+    from PIL import Image
+
+    work_dir = tmp_path / 'run'
+    assert run(config(), work_dir, '--cfg-options', 'rounds.count=2') == 0
+    assert browse_queries.main([str(work_dir), '--out', str(tmp_path / 'pictures')]) == 0
+    files = sorted((tmp_path / 'pictures').glob('*.png'))
+    store = RunStore(work_dir)
+    assert len(files) == sum(len(np.unique(store.query(r).sample)) for r in (INITIAL, 0))
+    # Of the initial labels what was asked and answered; there was no model yet.
+    widths = {'initial': 2, 'round000': 4}
+    for file in files:
+        assert Image.open(file).width == 640 * widths[file.name.split('_')[0]]
+    assert al_export.main([str(work_dir), '--out', str(tmp_path / 'wrong')]) == 2
+    out = tmp_path / 'out'
+    assert al_export.main([str(work_dir), '--out', str(out), '--format', 'scans']) == 0
+    units, manifest = units_of(work_dir)
+    answers = [a for r in (INITIAL, 0) for a in store.answers(r) if a.source != 'model']
+    label_map = pool_scans(read_config(work_dir / 'config.py')).label_map
+    for sample in {a.sample for a in answers}:
+        sequence, frame = manifest.names[sample].split('/')
+        raw = np.fromfile(out / f'sequences/{sequence}/labels/{frame}.label', '<u4')
+        truth = np.fromfile(town / f'sequences/{sequence}/labels/{frame}.label', '<u4') & 0xFFFF
+        known = np.zeros(len(raw), bool)
+        for a in answers:
+            if a.sample == sample:
+                known |= (a.kind == 'image') | (units.map(sample).ravel() == a.unit)
+        assert (label_map.apply(raw[known]) == label_map.apply(truth[known])).all()
+        assert (label_map.apply(raw[~known]) == 255).all()
+        assert (out / f'sequences/{sequence}/velodyne/{frame}.bin').is_file()
+
+
+def test_people_cannot_answer_with_pictures_of_scans(config, tmp_path, caplog):
+    more = UNITS + "oracle = dict(_delete_=True, type='Files')\n"
+    assert run(config(more=more), tmp_path / 'run') == MISTAKE
+    assert 'Expected the oracle GroundTruth for scans' in caplog.text
