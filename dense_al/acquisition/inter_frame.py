@@ -9,6 +9,7 @@ from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection
 from dense_al.acquisition.composed import dominant
 from dense_al.acquisition.frame_window import FrameWindow
+from dense_al.acquisition.functional.inter_frame import MEASURES
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS
 from dense_al.structures import ElementRows, Query, ScanOptions, SegPrediction
@@ -48,6 +49,7 @@ class InterFrame(Acquisition):
             round; `paper`: as released, see `select_inter_frame`.
         matched_only: Whether the mean is over the points with a match, not over all.
         min_matched: Regions with a smaller share of matched points have divergence 0.
+        measure: `kl` as published, or `js`, which is bounded, see `inter_frame_scores`.
         passes: Augmented views of a scan whose probabilities are averaged; 8 as published, 1: the
             scan as it is.
         approximate: Match by voxels, see `inter_frame_scores`.
@@ -71,6 +73,7 @@ class InterFrame(Acquisition):
         mode: str = 'strict',
         matched_only: bool = False,
         min_matched: float = 0.0,
+        measure: str = 'kl',
         passes: int = 1,
         approximate: bool = False,
         pseudo: bool = False,
@@ -79,6 +82,8 @@ class InterFrame(Acquisition):
     ) -> None:
         if mode not in MODES:
             raise ValueError(f'Expected `mode` in {MODES}, but got {mode!r}')
+        if measure not in MEASURES:
+            raise ValueError(f'Expected `measure` in {MEASURES}, but got {measure!r}')
         for name, value in (('max_distance', max_distance), ('pseudo_budget', pseudo_budget)):
             if not 0 < value < np.inf:
                 raise ValueError(f'Expected `{name}` > 0, but got {value!r}')
@@ -94,6 +99,7 @@ class InterFrame(Acquisition):
         self.options = ScanOptions(passes=passes)
         self.max_distance, self.approximate = max_distance, approximate
         self.min_distance, self.mode = min_distance, mode
+        self.measure = measure
         self.matched_only, self.min_matched = matched_only, min_matched
         self.with_pseudo, self.pseudo_budget = pseudo, pseudo_budget
         self.pseudo_distance = pseudo_distance
@@ -128,6 +134,7 @@ class InterFrame(Acquisition):
             [other.points for other in neighbours],
             max_distance=self.max_distance,
             approximate=self.approximate,
+            measure=self.measure,
         )
         n = len(frame.size)
         values = np.column_stack([divergence, entropy, matches > 0, frame.points])

@@ -143,6 +143,13 @@ def test_one_wrong_frame_stands_out():
     assert mean[0] == pytest.approx(mean[1]) and mean[8] < mean[4] / 3
 
 
+def test_another_measure():
+    drive = Drive((5,))
+    rows = observed(drive, n_neighbours=2, measure='js')
+    assert 0 < rows.score.max() <= np.log(2)
+    assert (rows.score != observed(drive, n_neighbours=2).score).all()
+
+
 def test_means_over_matched_points_and_a_least_share_of_them():
     drive = Drive((6,))
     every = observed(drive, n_neighbours=2)
@@ -294,6 +301,7 @@ def test_a_pseudo_labelled_region_rests_for_one_round():
         (dict(min_distance=-1), '`min_distance`'),
         (dict(min_matched=2), '`min_matched`'),
         (dict(passes=0), '`passes`'),
+        (dict(measure='jss'), '`measure`'),
         (dict(max_distence=1), 'Did you mean `max_distance`'),
     ],
 )

@@ -16,13 +16,13 @@ from dense_al.engine.main import MISTAKE
 from dense_al.regions import build_regions
 from dense_al.structures import Manifest, decode_labels
 
-pytest.importorskip('open3d')
 sys.path.insert(0, str(CONFIGS.parent / 'tools'))
 
 
 @pytest.fixture(scope='module')
 def town(tmp_path_factory):
     """Folder of a tiny generated world; do not write into it."""
+    pytest.importorskip('open3d')
     from dense_al.sandbox import TownSpec, write_town
 
     return write_town(tmp_path_factory.mktemp('data') / 'town', TownSpec(**SPEC))
@@ -118,6 +118,7 @@ def test_training_opens_no_file_of_labels(config, town, tmp_path, monkeypatch):
     assert {sequence for sequence, later in opened if later} == {'02'}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
@@ -175,7 +176,12 @@ budget = dict(per_round=15)
 rounds = dict(
     count=2, iterations=2, checkpoint_interval=None, initial=dict(budget=dict(per_round=40)))
 """
-METHODS = ('random', 'entropy', 'redal', 'lidal')
+METHODS = (
+    pytest.param('random', marks=pytest.mark.slow),
+    pytest.param('entropy', marks=pytest.mark.slow),
+    'redal',
+    'lidal',
+)
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -203,8 +209,16 @@ def test_published_configs_run_on_the_real_layouts(tmp_path, data, method):
     assert {a.source for a in store.answers(0)} >= {'ground_truth'}
 
 
-@pytest.mark.parametrize('method', ['random_frames', 'entropy_frames', 'coreset_frames',
-                                    'segment_entropy', 'redal', 'entropy'])  # fmt: skip
+SLOW = ('random_frames', 'entropy_frames', 'entropy')
+BASELINES = (
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+    'coreset_frames',
+    'segment_entropy',
+    'redal',
+)
+
+
+@pytest.mark.parametrize('method', BASELINES)
 def test_baselines_run(tmp_path, town, method):
     frames = method not in ('redal', 'entropy')
     options = ['--cfg-options', 'rounds.count=2']

@@ -23,7 +23,8 @@ from dense_al.acquisition.functional.domain import (
     flip_entropy,
     random_among_top,
 )
-from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
+from dense_al.acquisition.functional.inter_frame import inter_frame_scores
+from dense_al.acquisition.functional.inter_frame_select import select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
 from dense_al.acquisition.functional.kmeans import weighted_kmeans
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
