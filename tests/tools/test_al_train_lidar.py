@@ -1,8 +1,10 @@
 """`al_train.py` on scans: rounds, poison, pseudo-labels, resume, mistakes, real layouts."""
 
 import json
+import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,6 +271,21 @@ def test_a_cell_of_the_world_is_asked_once_for_all_frames(config, tmp_path):
     paid = [a for a in answers if a.seconds > 0]
     assert len(paid) == len(asked)
     assert sum(a.elements for a in paid) <= 0.01 * manifest.areas.sum()
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_real_scans_run(tmp_path, monkeypatch):
+    folder = Path(os.environ.get('DENSE_AL_REAL_DATA', CONFIGS.parents[1] / 'shared/data'))
+    if not (folder / 'pandaset02_lidar').is_dir():
+        pytest.skip(f'no real scans in {folder}')
+    monkeypatch.setenv('DENSE_AL_REAL_DATA', str(folder))
+    options = ['rounds.count=2', 'rounds.iterations=2', 'acquisition.n_neighbours=4']
+    config = CONFIGS / 'lidal/pandaset_lidal.py'
+    assert run(config, tmp_path / 'run', '--cfg-options', *options) == 0
+    store = RunStore(tmp_path / 'run')
+    assert 0.015 < store.read(1, 'train')['labelled']['fraction'] <= 0.02
+    assert len(store.query(0)) >= 4 and store.query(0).score.min() > 0
 
 
 def test_pictures_and_files_of_a_run(config, town, tmp_path):
