@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.special import kl_div
 from scipy.stats import entropy, spearmanr
 
-from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
+from dense_al.acquisition.functional import inter_frame_scores, select_inter_frame
 
 
 def street(n, offset, rng):

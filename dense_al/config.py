@@ -19,6 +19,7 @@ SANDBOXES = {
     'mmdet': '_base_/sandbox/glyphs.py',
     'weak': '_base_/sandbox/glyph_parts.py',  # a detector that learns from tags
     'masks': '_base_/sandbox/glyphs_masks.py',  # a model with a mask head
+    'dense_al': '_base_/sandbox/town.py',
 }
 RELATIVE = ('percent', 'per_object')  # units of budgets that suit pools of any size
 

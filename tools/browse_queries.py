@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from dense_al.analysis import load_run, region_maps_of
-from dense_al.analysis.gallery import write_panels
+from dense_al.analysis.gallery import show_best, write_panels
 from dense_al.engine.predictions import predictions_of
 
 
@@ -17,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--round', default='all', help='its number, -1 = initial labels, or `all`')
     parser.add_argument('--out', type=Path, help='default: queries in WORK_DIR')
     parser.add_argument('--max', type=int, default=20, metavar='N', help='samples per round')
+    parser.add_argument('--show-3d', action='store_true', help='also show the best scan in 3-D')
     parser.add_argument('--no-predictions', action='store_true', help='build no model')
     args = parser.parse_args(argv)
     try:
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
             predicted = None if args.no_predictions else predictions_of(args.work_dir)
             for path in write_panels(run, number, out, maps, predicted, max_images=args.max):
                 print(path)
+            if args.show_3d:
+                show_best(run, number, maps)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -6,6 +6,7 @@ from dense_al.acquisition.composed import Composed
 from dense_al.acquisition.density_aware import DensityAware
 from dense_al.acquisition.detection import BoxUncertainty, ImageCoreSet
 from dense_al.acquisition.domain_classifier import DomainClassifier
+from dense_al.acquisition.inter_frame import InterFrame
 from dense_al.acquisition.masks import MaskUncertainty
 from dense_al.acquisition.pixels import PixelUncertainty
 from dense_al.acquisition.points import PointUncertainty
@@ -18,6 +19,7 @@ from dense_al.acquisition.region_samplers import (
 )
 from dense_al.acquisition.region_scores import RIPU, BestVersusSecondBest
 from dense_al.acquisition.samplers import KCenter, KMeansPlusPlus, RandomOrder, TopK
+from dense_al.acquisition.scan_scores import SegmentEntropy, SurfaceVariation
 from dense_al.acquisition.tags import ClassBalancedRandom, ImageTags, WeakLoss
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     'DomainClassifier',
     'ImageCoreSet',
     'ImageTags',
+    'InterFrame',
     'KCenter',
     'KMeansPlusPlus',
     'MaskUncertainty',
@@ -44,7 +47,9 @@ __all__ = [
     'PointUncertainty',
     'RIPU',
     'RandomOrder',
+    'SegmentEntropy',
     'Selection',
+    'SurfaceVariation',
     'TopK',
     'WeakLoss',
     'rng_for',

@@ -80,6 +80,7 @@ class Acquisition(ABC):
         unit: Config of its units, see `dense_al.regions`.
         subset: Share of the samples, drawn anew each round, that are observed; None: all.
         options: What else it asks of a prediction; the framework's adapter knows what it means.
+        halo: Samples before and after its share that a process of several must see as well.
     """
 
     needs: frozenset[str] = frozenset()
@@ -90,6 +91,7 @@ class Acquisition(ABC):
     unit: Any = None
     options: Any = None
     subset: float | None = None
+    halo: int = 0
 
     @property
     def at_random(self) -> dict[str, Any]:
@@ -171,6 +173,16 @@ class Acquisition(ABC):
         Raises:
             NothingLeftError: Every unit was asked before.
         """
+
+    def pseudo(self, rows: ElementRows, query: Query, given: Selection) -> Query | None:
+        """Units that the model labels itself for the next round; None for none.
+
+        Args:
+            rows: All rows.
+            query: What people are asked.
+            given: As of the query.
+        """
+        return None
 
 
 def check_share(name: str, share: float | None) -> float | None:

@@ -11,6 +11,7 @@ from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import SHORT
 from dense_al.acquisition.base import Acquisition, Selection, check_share
 from dense_al.acquisition.region_samplers import ClassMixtures, ProbabilitySampler
+from dense_al.acquisition.scan_scores import GeometryScore
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError
@@ -66,6 +67,7 @@ class Composed(Acquisition):
         needs = frozenset().union(self.sampler.needs, *(s.needs for s, _ in self.scores))
         self.needs = needs | {'probs'} if weight else needs
         self.observes = self.sampler.observes
+        self._fixed: dict[tuple[Any, int], np.ndarray] = {}  # scores that no round changes
 
     def observe(self, prediction: SegPrediction | None, sample: int, units: Units) -> ElementRows:
         size = units.sizes(sample)
@@ -75,9 +77,7 @@ class Composed(Acquisition):
         unit_map = units.map(sample)
         score = np.zeros(n)
         for function, weight in self.scores:
-            values = function(prediction.probs)
-            values = values.cpu().numpy() if isinstance(values, torch.Tensor) else values
-            score += weight * self.aggregate(values, unit_map, n)
+            score += weight * self._of_units(function, prediction, sample, units)
         features = None
         if 'features' in self.needs:
             if prediction.features is None:
@@ -89,6 +89,23 @@ class Composed(Acquisition):
             features = self.sampler.encode(prediction.probs, features, unit_map)
         category = dominant(prediction.labels, unit_map, n) if self.weight else None
         return ElementRows.of_sample(sample, score, size, category, features)
+
+    def _of_units(
+        self, function: Any, prediction: SegPrediction, sample: int, units: Units
+    ) -> np.ndarray:
+        """(R,) one score of the units of a sample."""
+        if (function, sample) in self._fixed:
+            return self._fixed[function, sample]
+        if isinstance(function, GeometryScore):
+            points = units.points(sample)  # type: ignore[attr-defined]
+            values = function.of_points(prediction.probs, points)
+        else:
+            values = function(prediction.probs)
+        values = values.cpu().numpy() if isinstance(values, torch.Tensor) else values
+        found = self.aggregate(values, units.map(sample), len(units.sizes(sample)))
+        if getattr(function, 'fixed', False):
+            self._fixed[function, sample] = found
+        return found
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()

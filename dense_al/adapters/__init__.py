@@ -4,7 +4,7 @@ from typing import Any
 
 from dense_al.registry import ConfigError, nearest
 
-SCOPES = ('mmseg', 'mmdet')
+SCOPES = ('mmseg', 'mmdet', 'dense_al')
 
 
 def build_task(cfg: Any, rounds: Any, partial: bool) -> Any:
@@ -25,6 +25,10 @@ def build_task(cfg: Any, rounds: Any, partial: bool) -> Any:
         from dense_al.adapters.mmdet import MMDetTask
 
         return MMDetTask(cfg, rounds)
+    if scope == 'dense_al':
+        from dense_al.adapters.lidar import ScanTask
+
+        return ScanTask(cfg, rounds)
     from dense_al.adapters.mmseg import MMSegTask
 
     return MMSegTask(cfg, rounds, partial)

@@ -55,11 +55,16 @@ class FrameworkTask(ABC):
     least_classes: ClassVar[int] = 2
     learns_tags: bool = False  # whether the model learns from tags of images
     learns_points: bool = False  # whether it learns masks from single points of objects
+    scans: Any = None  # where the points of samples come from, where they are scans
 
     def __init__(self, cfg: Config, rounds: Rounds) -> None:
         init_default_scope(self.scope)
         self._cfg, self._rounds = cfg, rounds
         self._curve: Visualizer | None = None
+        self._read_pool(cfg)
+
+    def _read_pool(self, cfg: Config) -> None:
+        """Lists the samples, first those of the pool, and their classes; nothing is loaded."""
         pool = surgery.pool_datasets(cfg)
         self._pipeline = pool[0].get('pipeline', [])
         datasets = [DATASETS.build(self._whole_pool(part)) for part in pool]
@@ -187,7 +192,7 @@ class FrameworkTask(ABC):
         model = self._model()
         load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True, logger='silent')
         model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
-        loader = self._image_loader(samples, ledger)
+        loader = self._image_loader(samples, ledger, options)
         yield from self._predictions(model, loader, needs, options)
 
     @abstractmethod
@@ -230,12 +235,16 @@ class FrameworkTask(ABC):
             self._curve = curve_visualizer(cfg.get('visualizer') or {}, run_folder(job))
         begin_round(self._curve, job.round_number * length)
         torch.manual_seed(job.seed)
-        arguments = {**runner_arguments(cfg), 'visualizer': self._curve}
+        arguments = {**self._runner_arguments(cfg), 'visualizer': self._curve}
         runner = Runner(
             train_dataloader=Runner.build_dataloader(loader, seed=job.seed), **arguments
         )
         runner.register_hook(CurvePoint(labelled_totals(job)))
         return runner, inexact
+
+    def _runner_arguments(self, cfg: Config) -> dict[str, Any]:
+        """What the Runner of a round is built with, besides the training data."""
+        return runner_arguments(cfg)
 
     def _sampler(self, loader: dict[str, Any]) -> dict[str, Any]:
         """What draws the training samples of a round."""
@@ -265,7 +274,9 @@ class FrameworkTask(ABC):
             cfg.setdefault('data_preprocessor', self._cfg['data_preprocessor'])
         return MODELS.build(cfg)
 
-    def _image_loader(self, samples: np.ndarray, ledger: Ledger | None) -> DataLoader:
+    def _image_loader(
+        self, samples: np.ndarray, ledger: Ledger | None, options: Any = None
+    ) -> DataLoader:
         """Batches of the pool's images, in the order of `samples`."""
         stock = self._cfg.get('test_dataloader') or self._cfg['val_dataloader']
         pipeline = surgery.image_pipeline(stock['dataset'].get('pipeline', []))

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from dense_al.analysis.boxes import render_boxes
 from dense_al.analysis.curves import Round, Run
 from dense_al.analysis.drawing import UNASKED, decode_answers, render
 from dense_al.analysis.points import AskedPoint, render_points
+from dense_al.analysis.scan_pictures import asked_colours, read_points, render_scan, show_scan
+from dense_al.config import read_config
 from dense_al.pool import InstanceStore
 from dense_al.regions import build_regions
 from dense_al.structures import (
@@ -131,6 +134,27 @@ def write_panels(
     return paths
 
 
+def show_best(run: Run, number: int, region_map: RegionMap | None) -> None:
+    """Opens a window with the scan of a round's best unit, what was asked of it in yellow.
+
+    Raises:
+        ValueError: Not a run on scans, nothing asked, no display, or no open3d.
+    """
+    rounds = {r.index: r for r in run.all_rounds}
+    query = rounds[number].query_table()
+    columns = run.environment.get('scan_columns')
+    if not columns or query is None or not len(query):
+        raise ValueError(f'Expected a run on scans with a query in round {number} to show in 3-D')
+    sample = query['sample'][0].as_py()
+    points = read_points(run.manifest['path'][sample], int(columns))
+    asked = np.ones(len(points), bool)
+    regions = None if region_map is None else region_map(sample)
+    if (rounds[number].query or {}).get('kind') != 'image' and regions is not None:
+        units = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
+        asked = np.isin(regions, units).ravel()
+    show_scan(points, asked_colours(points, asked), run.manifest['name'][sample])
+
+
 def region_maps_of(work_dir: Path | str) -> RegionMap | None:
     """Finds the region maps of a run through the parameters it recorded.
 
@@ -147,7 +171,12 @@ def region_maps_of(work_dir: Path | str) -> RegionMap | None:
     if not recorded.get('regions') or not recorded.get('cache_dir'):
         return None
     manifest = Manifest.load(Path(work_dir) / 'manifest.parquet')
-    return build_regions(recorded['regions'], manifest, recorded['cache_dir']).map
+    scans = None
+    if recorded.get('scan_columns'):
+        from dense_al.adapters.lidar import pool_scans  # loads models
+
+        scans = pool_scans(read_config(Path(work_dir) / 'config.py'))
+    return build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans).map
 
 
 def _panel(
@@ -192,6 +221,9 @@ def _pictures(
     side: int,
 ) -> tuple[dict[str, np.ndarray], str]:
     """The pictures of one sample, and what could not be drawn."""
+    if run.environment.get('scan_columns'):
+        shown = predicted if isinstance(predicted, np.ndarray) else None
+        return _scan_pictures(run, round_, sample, asked, given, region_map, shown, side)
     image = _load_image(run, sample)
     payload = given['payload'][-1] if given else b''
     if (drawn := _objects(run, round_, sample, image, predicted, side)) is not None:
@@ -218,6 +250,46 @@ def _pictures(
         note = f'The outlines of its {kind}s are not at hand.'
     shown = predicted if isinstance(predicted, np.ndarray) else None
     return render(image, units, labels, shown, colours=run.colours, side=side), note
+
+
+def _scan_pictures(
+    run: Run,
+    round_: Round,
+    sample: int,
+    asked: np.ndarray,
+    given: dict[str, list[Any]] | None,
+    region_map: RegionMap | None,
+    predicted: np.ndarray | None,
+    side: int,
+) -> tuple[dict[str, np.ndarray], str]:
+    """The pictures of one scan, and what could not be drawn."""
+    path, columns = run.manifest['path'][sample], int(run.environment['scan_columns'])
+    points = read_points(path, columns)
+    whole = (round_.query or {}).get('kind') == 'image'
+    regions = np.zeros(len(points), np.int64) if whole else None
+    if not whole and region_map is not None and (found := region_map(sample)) is not None:
+        regions = found.ravel()
+    note, units, labels, by_model = '', None, None, None
+    if regions is None:
+        note = 'The outlines of its regions are not at hand.'
+    else:
+        units = np.isin(regions, 0 if whole else asked)
+        labels = _labels(regions, given, whole=whole)
+        by_model = np.isin(regions, _pseudo_units(round_, sample))
+    drawn = render_scan(
+        points, units, labels, None if predicted is None else predicted.ravel(), by_model,
+        colours=run.colours, side=side,
+    )  # fmt: skip
+    return drawn, note
+
+
+def _pseudo_units(round_: Round, sample: int) -> list[int]:
+    """Units of a sample that the model labelled itself."""
+    path = round_.path / 'pseudo.parquet'
+    if not path.is_file():
+        return []
+    table = pq.read_table(path, columns=['sample', 'unit'])
+    return table.filter(pa.array(table['sample'].to_numpy() == sample))['unit'].to_pylist()
 
 
 def _objects(
@@ -290,6 +362,7 @@ def _answers_by_sample(round_: Round, samples: Iterable[int]) -> dict[int, dict[
     table = round_.answers_table()
     if table is None:
         return {}
+    table = table.filter(pa.array([source != 'model' for source in table['source'].to_pylist()]))
     of_sample = table['sample'].to_numpy()
     columns = table.select(['unit', 'payload'])
     return {int(s): columns.filter(pa.array(of_sample == s)).to_pydict() for s in samples}

@@ -97,6 +97,45 @@ class ScanFormat:
     brightest: float
     label_bytes: int
 
+    def load_scan(self, record: ScanRecord) -> Scan:
+        """Reads the points of a scan.
+
+        Raises:
+            UnreadableSampleError: A file is missing, empty, ends within a point, or has values
+                that are not finite.
+        """
+        self.count(record)
+        values = np.fromfile(record.points_path, '<f4').reshape(-1, self.columns)[:, :4]
+        finite = np.isfinite(values).all(axis=1)
+        if not finite.all():
+            raise UnreadableSampleError(
+                f'Expected finite coordinates and intensities in {record.points_path}, but got '
+                f'{values[~finite][0].tolist()} at point {int(finite.argmin())} '
+                f'and {int((~finite).sum())} such points'
+            )
+        return Scan(
+            points=np.ascontiguousarray(values[:, :3], np.float32),
+            intensity=values[:, 3].astype(np.float32) / np.float32(self.brightest),
+            pose=record.pose,
+            name=record.name,
+            sequence=record.sequence,
+            frame=record.frame,
+        )
+
+    def count(self, record: ScanRecord) -> int:
+        """Points of a scan, from the size of its file.
+
+        Raises:
+            UnreadableSampleError: The file is missing, empty or ends within a point.
+        """
+        size, each = _file_size(record.points_path), 4 * self.columns
+        if size == 0 or size % each:
+            raise UnreadableSampleError(
+                f'Expected whole points of {each} bytes in {record.points_path}, '
+                f'but got {size} bytes; is it a broken copy?'
+            )
+        return size // each
+
 
 @dataclass(frozen=True, eq=False)
 class ScanSource:
@@ -144,7 +183,7 @@ class ScanSource:
         Raises:
             UnreadableSampleError: A file is missing, empty or ends within a point.
         """
-        return np.array([self._count(record) for record in self.records], np.int64)
+        return np.array([self.format.count(record) for record in self.records], np.int64)
 
     @property
     def labelled(self) -> np.ndarray:
@@ -158,23 +197,7 @@ class ScanSource:
             UnreadableSampleError: A file is missing, empty, ends within a point, or has values
                 that are not finite.
         """
-        self._count(record)
-        values = np.fromfile(record.points_path, '<f4').reshape(-1, self.format.columns)[:, :4]
-        finite = np.isfinite(values).all(axis=1)
-        if not finite.all():
-            raise UnreadableSampleError(
-                f'Expected finite coordinates and intensities in {record.points_path}, but got '
-                f'{values[~finite][0].tolist()} at point {int(finite.argmin())} '
-                f'and {int((~finite).sum())} such points'
-            )
-        return Scan(
-            points=np.ascontiguousarray(values[:, :3], np.float32),
-            intensity=values[:, 3].astype(np.float32) / np.float32(self.format.brightest),
-            pose=record.pose,
-            name=record.name,
-            sequence=record.sequence,
-            frame=record.frame,
-        )
+        return self.format.load_scan(record)
 
     def load_labels(self, record: ScanRecord) -> np.ndarray:
         """Reads the classes of a scan's points.
@@ -188,7 +211,7 @@ class ScanSource:
         """
         if record.label_path is None:
             raise UnreadableSampleError(f'Expected labels of `{record.name}`, but it has none')
-        expected = self._count(record)
+        expected = self.format.count(record)
         size, each = _file_size(record.label_path), self.format.label_bytes
         if size != expected * each:
             raise UnreadableSampleError(
@@ -200,15 +223,6 @@ class ScanSource:
             return self.label_map.apply(raw)
         except ValueError as error:
             raise UnreadableSampleError(f'{error} of {record.label_path}') from error
-
-    def _count(self, record: ScanRecord) -> int:
-        size, each = _file_size(record.points_path), 4 * self.format.columns
-        if size == 0 or size % each:
-            raise UnreadableSampleError(
-                f'Expected whole points of {each} bytes in {record.points_path}, '
-                f'but got {size} bytes; is it a broken copy?'
-            )
-        return size // each
 
 
 def _is_rigid(pose: np.ndarray) -> bool:

@@ -47,6 +47,7 @@ def environment(
         'units_key': units_key,
         'classes': task.classes,
         'palette': task.palette,
+        'scan_columns': None if task.scans is None else task.scans.format.columns,
         'device': 'cuda' if torch.cuda.is_available() else 'cpu',
         'threads': torch.get_num_threads(),
         'workers': loader.get('num_workers', 0),

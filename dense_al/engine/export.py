@@ -5,15 +5,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from dense_al.config import read_config
 from dense_al.engine.store import RunStore
 from dense_al.pool import AnswerStore, InstanceStore, TagStore
 from dense_al.regions import build_regions
 from dense_al.registry import ConfigError
 from dense_al.structures import Answer, Manifest, holds_boxes, holds_tags
 
-FORMATS = ('png', 'coco')
+FORMATS = ('png', 'coco', 'scans')
 
 
 def load_answers(work_dir: Path) -> tuple[Manifest, list[Answer], dict[str, Any]]:
@@ -28,7 +30,8 @@ def load_answers(work_dir: Path) -> tuple[Manifest, list[Answer], dict[str, Any]
     recorded = json.loads((work_dir / 'environment.json').read_text(encoding='utf-8'))
     store = RunStore(work_dir)
     rounds = len(list((work_dir / 'rounds').glob('*'))) if (work_dir / 'rounds').is_dir() else 0
-    return manifest, store.ledger(before=rounds).in_force(), recorded
+    answers = store.ledger(before=rounds).in_force()
+    return manifest, [a for a in answers if a.source != 'model'], recorded
 
 
 def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> int:
@@ -37,7 +40,8 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
     Args:
         work_dir: The run.
         out: New or empty folder.
-        form: One of `FORMATS`: `png` for labels of pixels, `coco` for boxes and tags.
+        form: One of `FORMATS`: `png` for labels of pixels, `coco` for boxes and tags, `scans` for
+            labels of points.
         copy_images: Copy the images instead of linking them.
 
     Returns:
@@ -49,8 +53,8 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
     manifest, answers, recorded = load_answers(work_dir)
     holds = (holds_boxes, holds_tags)
     boxes = any(check(a.payload) for a in answers for check in holds)
-    if answers and boxes != (form == 'coco'):
-        fitting = 'coco' if boxes else 'png'
+    fitting = 'coco' if boxes else 'scans' if recorded.get('scan_columns') else 'png'
+    if answers and form != fitting:
         raise ConfigError(f'Expected the format {fitting!r} for these labels, but got {form!r}')
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f'Expected {out} to be new or empty, but it holds files')
@@ -60,10 +64,12 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
         samples = _coco(manifest, store, recorded['classes'], out)
         tags = TagStore([a for a in answers if a.kind == 'tags'])
         samples = sorted({*samples, *_tags(manifest, tags, recorded['classes'], out)})
+    elif form == 'scans':
+        samples = _scans(work_dir, manifest, answers, recorded, out, copy_images)
     else:
         units = build_regions(recorded['regions'], manifest, recorded['cache_dir'])
         samples = _png(manifest, AnswerStore(answers, manifest, units), out)
-    for sample in samples:
+    for sample in samples if form != 'scans' else ():
         _place(manifest.paths[sample], out / 'images' / manifest.names[sample], copy_images)
     text = '\n'.join(recorded['classes']) + '\n'
     (out / 'classes.txt').write_text(text, encoding='utf-8')
@@ -77,6 +83,32 @@ def _png(manifest: Manifest, answers: AnswerStore, out: Path) -> list[int]:
         label.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(answers.dense_labels(sample)).save(label)
     return answers.samples
+
+
+def _scans(
+    work_dir: Path,
+    manifest: Manifest,
+    answers: list[Answer],
+    recorded: dict[str, Any],
+    out: Path,
+    copy: bool,
+) -> list[int]:
+    """`sequences/` as in SemanticKITTI: labels of the data set, its first ignored one elsewhere."""
+    from dense_al.adapters.lidar import pool_scans  # loads models
+
+    scans = pool_scans(read_config(work_dir / 'config.py'))
+    units = build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans)
+    store = AnswerStore(answers, manifest, units)
+    raw = np.zeros(256, '<u4')
+    for label, number in sorted(scans.label_map.class_of.items(), reverse=True):
+        raw[number] = label
+    for sample in store.samples:
+        folder = out / 'sequences' / scans.records[sample].sequence
+        frame = f'{scans.records[sample].frame:06d}'
+        (folder / 'labels').mkdir(parents=True, exist_ok=True)
+        raw[store.dense_labels(sample).ravel()].tofile(folder / 'labels' / f'{frame}.label')
+        _place(manifest.paths[sample], folder / 'velodyne' / f'{frame}.bin', copy)
+    return store.samples
 
 
 def _coco(manifest: Manifest, answers: InstanceStore, classes: list[str], out: Path) -> list[int]:

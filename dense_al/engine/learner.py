@@ -13,8 +13,9 @@ from dense_al.adapters.task import Rounds, Task, TrainJob
 from dense_al.engine.distribution import on_main
 from dense_al.engine.initial import existing_labels
 from dense_al.engine.observe import observe
+from dense_al.engine.places import billed_once, places_of
 from dense_al.engine.store import INITIAL, RunStore
-from dense_al.oracles import Asking, Oracle
+from dense_al.oracles import Asking, Oracle, answers_of_model
 from dense_al.pool import Ledger, Units, price_kind, totals
 from dense_al.registry import ConfigError
 from dense_al.structures import Answer, Budget, ElementRows, Query, class_counts
@@ -174,7 +175,21 @@ class Learner:
                 ledger=self.store.ledger(before=round_number),
             )
         )
+        answers = billed_once(answers, self.units) + self._pseudo_labels(round_number)
         self._record(round_number, answers, {'ask': time.perf_counter() - begun})
+
+    def _pseudo_labels(self, round_number: int) -> list[Answer]:
+        """What the model says of the units it labels itself; the next round trains on it."""
+        query = self.store.pseudo(round_number)
+        if query is None:
+            return []
+        found = self.task.predict(
+            self.store.checkpoint(round_number),
+            np.unique(query.sample),
+            frozenset({'probs'}),
+            self.acquisition.recall(self._asked_before(round_number)),
+        )
+        return answers_of_model(query, found, self.units, expires_round=round_number + 1)
 
     def _record(self, round_number: int, answers: list[Answer], seconds: dict[str, float]) -> None:
         """Writes the answers and commits the round."""
@@ -216,13 +231,18 @@ class Learner:
         )
 
         def choose() -> None:
-            query = acquisition.select(rows, given)
+            asked = ledger.asked(acquisition.kind, rows, given.ask_declined_again)
+            places = places_of(rows, self.units, acquisition.kind, asked)
+            picked = acquisition.select(places.rows, given)
+            by_model = acquisition.pseudo(places.rows, picked, given)
+            query = places.expanded(picked)
+            pseudo = None if by_model is None else places.expanded(by_model)
             seconds = {
                 'observe': observed - begun,
                 'forward': forward,
                 'select': time.perf_counter() - observed,
             }
-            self.store.write_query(round_number, query, rows)
+            self.store.write_query(round_number, query, rows, pseudo)
             commit = self._query_commit(round_number, query, seconds)
             self.store.commit(round_number, 'query', commit)
 
@@ -324,12 +344,15 @@ class Learner:
 
     def _round_commit(self, round_number: int, answers: list[Answer]) -> dict[str, Any]:
         n = len(self.task.classes)
+        given = len(answers)
+        answers = [a for a in answers if a.source != 'model']
         counts = sum((class_counts(a.payload, n) for a in answers), np.zeros(n, np.int64))
         declined = sum(a.status == 'declined' for a in answers)
         return {
             'round': round_number,
             'answered': len(answers) - declined,
             'declined': declined,
+            'pseudo_labels': given - len(answers),
             'cost': asdict(totals(answers)),
             'class_histogram': {c: int(counts[i]) for i, c in enumerate(self.task.classes)},
         }

@@ -27,7 +27,7 @@ from dense_al.engine.learner import Learner
 from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError, RunStore
 from dense_al.oracles import Oracle, WaitingForAnswers
-from dense_al.regions import SampleRegions, build_regions
+from dense_al.regions import SampleRegions, ScanUnits, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
 from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import WHOLE, Budget
@@ -111,7 +111,8 @@ def build(args: argparse.Namespace) -> Learner:
     _check_points(task, oracle, acquisition)
     _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
     _check_source(task, rounds, acquisition)
-    units = build_regions(acquisition.unit, task.manifest, work_dir.parent / 'regions')
+    folder = work_dir.parent / 'regions'
+    units = build_regions(acquisition.unit, task.manifest, folder, task.scans)
     learner = Learner(
         task=task,
         units=units,
@@ -130,7 +131,9 @@ def build(args: argparse.Namespace) -> Learner:
     return learner
 
 
-def _begin(args: argparse.Namespace, cfg: Config, units: SampleRegions, learner: Learner) -> None:
+def _begin(
+    args: argparse.Namespace, cfg: Config, units: SampleRegions | ScanUnits, learner: Learner
+) -> None:
     """Locks the folder, prepares the units, records what the run is begun with."""
     store, task = learner.store, learner.task
     store.lock()
@@ -214,6 +217,11 @@ def _check_pixels(task: Task, oracle: Oracle, acquisitions: Sequence[Acquisition
         raise ConfigError(
             'Expected a model for semantic segmentation, as `oracle.dominant` asks for one class '
             f'of all pixels, but got one that learns {task.form}'
+        )
+    if task.scans is not None and not oracle.reads_labels:
+        raise ConfigError(
+            f'Expected the oracle GroundTruth for scans, but got {type(oracle).__name__}, which '
+            'asks with pictures'
         )
     for acquisition in acquisitions:
         if acquisition.form not in (None, task.form):

@@ -43,8 +43,9 @@ def observe(
         The rows, and this process's seconds inside the model.
     """
     if acquisition.kind in WHOLE:
-        units = WholeImages(task.manifest)
-    mine = share(samples)
+        units = WholeImages(task.manifest, units)
+    own = share(samples)
+    mine = with_halo(own, samples, acquisition.halo)
     parts, forward = [], 0.0
     if not acquisition.needs:
         parts = [acquisition.observe(None, int(s), units) for s in mine]
@@ -60,5 +61,19 @@ def observe(
             if i == len(mine) // 2:
                 on_half()
     parts.append(acquisition.flush())
+    if len(mine) > len(own):
+        parts = [part.take(np.isin(part.sample, own)) for part in parts]
     everyone = [p for part in gather([p for p in parts if len(p)]) for p in part]
     return ElementRows.concatenate(everyone), forward
+
+
+def with_halo(own: np.ndarray, samples: np.ndarray, halo: int) -> np.ndarray:
+    """A process's share and up to `halo` samples before and after it; without a share nothing.
+
+    >>> with_halo(np.array([4, 5]), np.array([1, 2, 4, 5, 8]), 1).tolist()
+    [2, 4, 5, 8]
+    """
+    if len(own) == 0:
+        return own
+    first, last = np.searchsorted(samples, own[[0, -1]])
+    return samples[max(first - halo, 0) : last + 1 + halo]

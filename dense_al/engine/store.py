@@ -123,9 +123,18 @@ class RunStore:
         write_json(self.folder(round_number) / f'{step}.json', content)
         self.phase(f'{round_number}:{step}:committed')
 
-    def write_query(self, round_number: int, query: Query, rows: ElementRows | None) -> None:
-        """Writes what was asked and, if given, all scored rows."""
+    def write_query(
+        self,
+        round_number: int,
+        query: Query,
+        rows: ElementRows | None,
+        pseudo: Query | None = None,
+    ) -> None:
+        """Writes what was asked and, if given, all scored rows and what the model labels itself."""
         folder = self.folder(round_number)
+        if pseudo is not None:
+            self.phase(f'{round_number}:query:pseudo')
+            write_table(folder / 'pseudo.parquet', pseudo.table())
         if rows is not None:
             names = ('sample', 'instance', 'unit', 'score', 'size')
             self.phase(f'{round_number}:query:units')
@@ -142,6 +151,12 @@ class RunStore:
         return Query.of_table(
             commit['kind'], pq.read_table(self.folder(round_number) / 'query.parquet')
         )
+
+    def pseudo(self, round_number: int) -> Query | None:
+        """What the model labels itself in a round whose query is committed, None for nothing."""
+        path = self.folder(round_number) / 'pseudo.parquet'
+        kind = self.query(round_number).kind
+        return Query.of_table(kind, pq.read_table(path)) if path.exists() else None
 
     def write_answers(self, round_number: int, answers: list[Answer]) -> None:
         """Writes a round's answers with their payloads."""

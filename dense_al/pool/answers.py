@@ -3,7 +3,7 @@
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,18 +27,23 @@ class WholeImages:
 
     Args:
         manifest: The samples.
+        units: What else they are divided into; gives `points` of scans.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
+    def __init__(self, manifest: Manifest, units: Any = None) -> None:
+        self.manifest, self._units = manifest, units
 
     def map(self, sample: int) -> np.ndarray:
         """(H, W) int32 zeros."""
-        return np.zeros(self._manifest.size(sample), np.int32)
+        return np.zeros(self.manifest.size(sample), np.int32)
 
     def sizes(self, sample: int) -> np.ndarray:
         """(1,) int64 pixels of the sample."""
-        return self._manifest.areas[sample : sample + 1]
+        return self.manifest.areas[sample : sample + 1]
+
+    def points(self, sample: int) -> np.ndarray:
+        """(N, 3) float32 x, y, z of a scan's points, metres in the world of its sequence."""
+        return self._units.points(sample)
 
 
 class UnitPixels:

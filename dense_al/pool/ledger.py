@@ -53,6 +53,10 @@ class Ledger:
             self._current.pop(answer.key, None)
             self._current[answer.key] = answer
 
+    def _of_people(self) -> list[Answer]:
+        """Answers in force that were given by people, or stand for theirs."""
+        return [a for a in self.in_force() if a.source != 'model']
+
     def with_round(self, answers: Iterable[Answer]) -> 'Ledger':
         """A ledger that also holds `answers`; this one stays as it is."""
         new = Ledger()
@@ -77,7 +81,7 @@ class Ledger:
 
     def whole_samples(self) -> np.ndarray:
         """(S,) int64 sorted samples that people labelled as a whole."""
-        whole = {a.sample for a in self.in_force() if a.kind == 'image' and a.source != 'model'}
+        whole = {a.sample for a in self._of_people() if a.kind == 'image'}
         return np.array(sorted(whole), np.int64)
 
     def asked(self, kind: str, rows: ElementRows, ask_declined_again: bool = False) -> np.ndarray:
@@ -105,14 +109,12 @@ class Ledger:
             np.int64,
         )
         keys = {(a.sample, a.instance, a.unit) for a in closed if a.kind == kind}
-        asked = np.isin(rows.sample, whole)
-        if keys:
-            known = np.array(sorted(keys), np.int64)
-            columns = np.stack([rows.sample, rows.instance, rows.unit], axis=1)
-            both = np.concatenate([known, columns])
-            _, inverse = np.unique(both, axis=0, return_inverse=True)
-            asked |= np.isin(inverse[len(known) :], inverse[: len(known)])
-        return asked
+        return np.isin(rows.sample, whole) | _among(keys, rows)
+
+    def by_model(self, kind: str, rows: ElementRows, round_number: int) -> np.ndarray:
+        """(N,) bool: which units have a label of the model that this round trained on."""
+        found = [a for a in self.in_force(round_number) if a.source == 'model' and a.kind == kind]
+        return _among({(a.sample, a.instance, a.unit) for a in found}, rows)
 
     def units_asked(self, kind: str) -> list[Answer]:
         """Everything of a kind that people were asked, declined or not, oldest first."""
@@ -127,7 +129,7 @@ class Ledger:
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(C,) int64: units in force whose dominant class is each class; of boxes, every object."""
         counts = np.zeros(n_classes, np.int64)
-        for answer in self.in_force():
+        for answer in self._of_people():
             if holds_boxes(answer.payload):
                 counts += np.bincount(decode_boxes(answer.payload).labels, minlength=n_classes)
             elif answer.category >= 0:
@@ -136,7 +138,18 @@ class Ledger:
 
     def totals(self) -> Totals:
         """What was paid over all rounds, exactly (every answer is billed, replaced ones too)."""
-        return totals(self._paid, sum(a.elements for a in self.in_force()))
+        return totals(self._paid, sum(a.elements for a in self._of_people()))
+
+
+def _among(keys: set[tuple[int, int, int]], rows: ElementRows) -> np.ndarray:
+    """(N,) bool: which rows have one of the keys (sample, instance, unit)."""
+    if not keys:
+        return np.zeros(len(rows), bool)
+    known = np.array(sorted(keys), np.int64)
+    columns = np.stack([rows.sample, rows.instance, rows.unit], axis=1)
+    both = np.concatenate([known, columns])
+    _, inverse = np.unique(both, axis=0, return_inverse=True)
+    return np.isin(inverse[len(known) :], inverse[: len(known)])
 
 
 def _leaves_masks(payload: bytes) -> bool:
@@ -148,8 +161,8 @@ def _leaves_masks(payload: bytes) -> bool:
 
 
 def totals(answers: Iterable[Answer], elements: int | None = None) -> Totals:
-    """Sums of `answers`; `elements` overrides the number of labelled pixels or points."""
-    answers = list(answers)
+    """Sums of people's `answers`; `elements` overrides the number of labelled pixels or points."""
+    answers = [a for a in answers if a.source != 'model']
     if elements is None:
         elements = sum(a.elements for a in answers if a.status == ANSWERED)
     return Totals(

@@ -39,6 +39,7 @@ from dense_al.structures.prediction import (
     DetPrediction,
     InstancePrediction,
     MaskOptions,
+    ScanOptions,
     SegPrediction,
 )
 from dense_al.structures.rows import KINDS, WHOLE, ElementRows, Query
@@ -66,6 +67,7 @@ __all__ = [
     'Mask',
     'MaskOptions',
     'Query',
+    'ScanOptions',
     'SegPrediction',
     'Tags',
     'WHOLE',

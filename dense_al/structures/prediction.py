@@ -9,7 +9,7 @@ import torch
 
 @dataclass(frozen=True, eq=False)
 class SegPrediction:
-    """Semantic segmentation of one image.
+    """Semantic segmentation of one image, or of one scan of N points as (N, 1) pixels.
 
     Attributes:
         sample: Index into the manifest.
@@ -32,6 +32,20 @@ class SegPrediction:
     def labels(self) -> np.ndarray:
         """(H, W) uint8 most probable class."""
         return self.probs.argmax(0).to(torch.uint8).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How a scan is predicted.
+
+    Attributes:
+        passes: Views of the scan, each through the steps of training, whose probabilities are
+            averaged; 1: the scan as it is.
+        seed: Of the views; each sample and pass has a stream of its own.
+    """
+
+    passes: int = 1
+    seed: int = 0
 
 
 @dataclass(frozen=True)

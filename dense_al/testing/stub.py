@@ -51,6 +51,7 @@ class StubTask:
     form = 'pixels'
     learns_tags = False
     learns_points = False
+    scans = None
 
     def __init__(self, n_samples: int = 8, side: int = 16, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)

@@ -23,7 +23,8 @@ from dense_al.acquisition.functional.domain import (
     flip_entropy,
     random_among_top,
 )
-from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
+from dense_al.acquisition.functional.inter_frame import inter_frame_scores
+from dense_al.acquisition.functional.inter_frame_select import select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
 from dense_al.acquisition.functional.kmeans import weighted_kmeans
 from dense_al.acquisition.functional.kmeans_pp import grouped_kmeans_pp, kmeans_pp
@@ -49,6 +50,7 @@ from dense_al.acquisition.functional.ripu import (
     window_mask,
 )
 from dense_al.acquisition.functional.round_robin import d2ada_budgets, weighted_round_robin
+from dense_al.acquisition.functional.surface import label_entropy, surface_variation
 from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     'inter_frame_scores',
     'k_center_greedy',
     'kmeans_pp',
+    'label_entropy',
     'least_confidence',
     'margin',
     'mask_uncertainty',
@@ -96,6 +99,7 @@ __all__ = [
     'ripu_score',
     'ripu_select',
     'select_inter_frame',
+    'surface_variation',
     'weighted_kmeans',
     'weighted_round_robin',
     'window_mask',

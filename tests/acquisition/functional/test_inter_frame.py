@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import cdist, jensenshannon, pdist
 from scipy.special import kl_div
 
-from dense_al.acquisition.functional.inter_frame import inter_frame_scores, select_inter_frame
+from dense_al.acquisition.functional import inter_frame_scores, select_inter_frame
 
 GOLDEN = Path(
     os.environ.get('DENSE_AL_GOLDEN', Path(__file__).parents[3].parent / 'shared' / 'golden')
@@ -345,3 +345,25 @@ def test_nothing_to_choose():
 def test_selection_errors(change, message):
     with pytest.raises(ValueError, match=message):
         select_inter_frame(**regions() | dict(budget=100) | change)
+
+
+def test_jensen_shannon_equals_a_loop_and_is_bounded():
+    probs, xyz, others, places = frames()
+    divergence, entropy, matches = inter_frame_scores(
+        probs, xyz, others, places, max_distance=0.1, measure='js'
+    )
+    expected = np.zeros(len(probs))
+    for i, (q, x) in enumerate(zip(probs, xyz)):
+        found = []
+        for p, y in zip(others, places):
+            distance = cdist([x], y)[0]
+            if distance.min() <= 0.1:
+                match = p[distance.argmin()]
+                found.append(jensenshannon(q, match) ** 2)
+        expected[i] = np.mean(found) if found else 0
+    assert (matches > 0).any() and divergence == pytest.approx(expected, abs=1e-9)
+    assert divergence.max() <= np.log(2)
+    same = inter_frame_scores(probs, xyz, others, places, max_distance=0.1)
+    assert (entropy == same[1]).all() and (matches == same[2]).all()
+    with pytest.raises(ValueError, match='`measure`'):
+        inter_frame_scores(probs, xyz, others, places, measure='jss')

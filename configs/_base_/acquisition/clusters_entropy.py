@@ -1,0 +1,1 @@
+acquisition = dict(type='Composed', unit=dict(type='BalancedClusters', n_regions=20), score='Entropy')

@@ -1,0 +1,1 @@
+acquisition = dict(type='Composed', unit=dict(type='Image'), score='Entropy')

@@ -1,0 +1,3 @@
+acquisition = dict(
+    type='Composed', unit=dict(type='Image'),
+    score=dict(type='SegmentEntropy', regions=dict(type='BalancedClusters', n_regions=20)))

@@ -1,0 +1,1 @@
+acquisition = dict(type='InterFrame', unit=dict(type='BalancedClusters', n_regions=20))

@@ -1,0 +1,2 @@
+_base_ = ['./town_lidal.py']
+acquisition = dict(pseudo=True)

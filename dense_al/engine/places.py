@@ -1,0 +1,112 @@
+"""Places that several samples see: asked once, answered in all of them, billed once.
+
+A place takes as much of the budget as the sample that sees most of it; what is labelled counts in
+all samples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dense_al.acquisition.functional import region_mean
+from dense_al.structures import Answer, ElementRows, Query
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Rows of one place as one row; where units belong to single samples, the rows as they are.
+
+    Attributes:
+        rows: One row per place: the key and size of its largest row, which comes first in
+            `members`, and the means of score and features, weighted by size.
+        members: Of each row the rows it stands for, by number; None: every row stands for itself.
+        all_rows: The rows as they were observed.
+    """
+
+    rows: ElementRows
+    members: tuple[np.ndarray, ...] | None
+    all_rows: ElementRows
+
+    def expanded(self, query: Query) -> Query:
+        """The query with all rows of its places, place by place."""
+        if self.members is None:
+            return query
+        keys = zip(self.rows.sample.tolist(), self.rows.unit.tolist())
+        number = {key: i for i, key in enumerate(keys)}
+        places = [number[key] for key in zip(query.sample.tolist(), query.unit.tolist())]
+        found = [self.members[place] for place in places]
+        score = np.repeat(query.score, [len(rows) for rows in found])
+        rows = self.all_rows.take(np.concatenate([np.zeros(0, np.int64), *found]))
+        return replace(Query.of_rows(query.kind, rows), score=score)
+
+
+def places_of(rows: ElementRows, units: Any, kind: str, asked: np.ndarray) -> Places:
+    """Brings the rows of each place together.
+
+    Args:
+        rows: As they were observed.
+        units: The units; `groups` tells which place a unit is.
+        kind: Kind of the rows.
+        asked: (N,) bool, rows that were asked before, which are kept apart from those that were
+            not.
+    """
+    place = _place_of_rows(rows.sample, rows.unit, units) if kind == 'region' else None
+    if place is None:
+        return Places(rows, None, rows)
+    _, group = np.unique(np.column_stack([place, asked]), axis=0, return_inverse=True)
+    group = group.ravel()
+    # The largest row of a place stands for it; of equal ones that of the first sample.
+    order = np.lexsort((rows.unit, rows.sample, -rows.size, group))
+    members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    n = len(members)
+    total = np.bincount(group, rows.size, n)
+    share = rows.size / total[group]
+    one = rows.take(np.array([rows_of[0] for rows_of in members], np.int64))
+    score = np.bincount(group, rows.score * share, n)
+    features = None
+    if rows.features is not None:
+        counts = np.bincount(group, minlength=n)[:, None]
+        mean = region_mean(rows.features * share[:, None], group, n) * counts
+        features = mean.astype(np.float32)
+    return Places(replace(one, score=score, features=features), tuple(members), rows)
+
+
+def billed_once(answers: Sequence[Answer], units: Any) -> list[Answer]:
+    """The answers, of which those about a place that was answered before in the list cost nothing.
+
+    Args:
+        answers: Of one round, in the order they were asked.
+        units: The units; `groups` tells which place a unit is.
+    """
+    regions = [a for a in answers if a.kind == 'region']
+    sample = np.array([a.sample for a in regions], np.int64)
+    unit = np.array([a.unit for a in regions], np.int64)
+    place = _place_of_rows(sample, unit, units) if regions else None
+    if place is None:
+        return list(answers)
+    first = np.unique(place, axis=0, return_index=True)[1]
+    paid = {id(regions[i]) for i in first}
+    return [
+        a if a.kind != 'region' or id(a) in paid else replace(a, clicks=0.0, seconds=0.0)
+        for a in answers
+    ]
+
+
+def _place_of_rows(sample: np.ndarray, unit: np.ndarray, units: Any) -> np.ndarray | None:
+    """(N, 1 + k) int64 number of the sequence and the place in it; None for units of one sample."""
+    groups = getattr(units, 'groups', None)
+    if groups is None or not len(sample) or groups(int(sample[0])) is None:
+        return None
+    sequences = units.manifest.sequences
+    number = {name: i for i, name in enumerate(dict.fromkeys(sequences))}
+    found: np.ndarray | None = None
+    for one in np.unique(sample):
+        here = np.flatnonzero(sample == one)
+        cells = groups(int(one))[unit[here]]
+        if found is None:
+            found = np.zeros((len(sample), 1 + cells.shape[1]), np.int64)
+        found[here, 0] = number[sequences[int(one)]]
+        found[here, 1:] = cells
+    return found

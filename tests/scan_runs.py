@@ -1,0 +1,63 @@
+"""Runs on tiny scans that take seconds, for tests of the whole loop."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dense_al.engine import INITIAL, RunStore
+from dense_al.engine.main import main
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+SPEC = dict(n_train_sequences=2, n_val_sequences=1, frames=6, val_frames=2, beams=12, columns=120)
+SMALL = """
+_base_ = ['{base}']
+sandbox = {sandbox}
+train_dataloader = dict(dataset=dict(root='{root}', label_map='{root}/town.yaml'))
+val_dataloader = dict(dataset=dict(root='{root}', label_map='{root}/town.yaml'))
+model = dict(backbone=dict(channels=(4, 4, 4), backend='torch'))
+budget = dict(per_round=5)
+rounds = dict(count=3, iterations=4, initial=dict(budget=dict(per_round=10)))
+"""
+UNITS = 'acquisition = dict(unit=dict(n_regions=6))\n'
+
+
+def write_config(folder, method, root, more=''):
+    """A config of the sandbox, shrunk; returns its path."""
+    path = Path(folder) / f'small_{method}.py'
+    base = CONFIGS / f'sandbox/town_{method}.py'
+    text = SMALL.format(base=base, root=root, sandbox=dict(world='town', root=str(root), spec=SPEC))
+    path.write_text(text + more)
+    return str(path)
+
+
+def run(config, work_dir, *more):
+    return main([str(config), '--work-dir', str(work_dir), *more])
+
+
+def decisions(work_dir, rounds=3):
+    """Queries, answers, metrics and weights of all rounds."""
+    store, found = RunStore(work_dir), []
+    for r in range(INITIAL, rounds):
+        if r < rounds - 1:
+            pseudo = store.pseudo(r)
+            found += [store.query(r).table().to_pylist(), store.answers(r)]
+            found.append(None if pseudo is None else pseudo.table().to_pylist())
+        if r >= 0:
+            train = store.read(r, 'train')
+            found += [train['metrics'], train['per_class'], train['labelled']]
+    return found
+
+
+def weights(work_dir, rounds=3):
+    """All parameters of all rounds, in one vector."""
+    parts = []
+    for r in range(rounds):
+        state = torch.load(RunStore(work_dir).checkpoint(r), weights_only=False)['state_dict']
+        parts += [state[k].float().ravel() for k in sorted(state)]
+    return torch.cat(parts)
+
+
+def equal(a, b):
+    np.testing.assert_equal(decisions(a), decisions(b))
+    return torch.equal(weights(a), weights(b))

@@ -1,0 +1,311 @@
+"""`al_train.py` on scans: rounds, poison, pseudo-labels, resume, mistakes, real layouts."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from scan_layouts import write_nuscenes, write_semantic_kitti
+from scan_runs import CONFIGS, SPEC, UNITS, equal, run, write_config
+
+from dense_al.adapters.lidar import pool_scans
+from dense_al.config import apply_sandbox, load_config, read_config
+from dense_al.engine import INITIAL, RunStore
+from dense_al.engine.main import MISTAKE
+from dense_al.regions import build_regions
+from dense_al.structures import Manifest, decode_labels
+
+sys.path.insert(0, str(CONFIGS.parent / 'tools'))
+
+
+@pytest.fixture(scope='module')
+def town(tmp_path_factory):
+    """Folder of a tiny generated world; do not write into it."""
+    pytest.importorskip('open3d')
+    from dense_al.sandbox import TownSpec, write_town
+
+    return write_town(tmp_path_factory.mktemp('data') / 'town', TownSpec(**SPEC))
+
+
+@pytest.fixture
+def config(tmp_path, town):
+    def write(method='lidal_pseudo', root=town, more=UNITS):
+        return write_config(tmp_path, method, root, more)
+
+    return write
+
+
+def units_of(work_dir):
+    """Units of the run's acquisition, and the manifest."""
+    manifest = Manifest.load(work_dir / 'manifest.parquet')
+    recorded = json.loads((work_dir / 'environment.json').read_text())
+    scans = pool_scans(read_config(work_dir / 'config.py'))
+    return build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans), manifest
+
+
+def test_a_run_with_pseudo_labels(config, town, tmp_path):
+    work_dir = tmp_path / 'run'
+    assert run(config(), work_dir) == 0
+    store = RunStore(work_dir)
+    units, manifest = units_of(work_dir)
+    assert manifest.names[0] == '00/000000' and manifest.sequences[-1] == '01'
+    assert (manifest.widths == 1).all() and manifest.frames.tolist() == [*range(6), *range(6)]
+    whole = manifest.areas.sum()
+    fractions = [store.read(r, 'train')['labelled']['fraction'] for r in range(3)]
+    assert 0.04 < fractions[0] < fractions[1] < fractions[2] <= 0.2
+    raw = np.fromfile(town / 'sequences/00/labels/000003.label', '<u4')
+    labels = pool_scans(read_config(work_dir / 'config.py')).label_map.apply(raw & 0xFFFF)
+    seen = 0
+    for r in (0, 1):
+        query, pseudo = store.query(r), store.pseudo(r)
+        assert query.size.sum() <= 0.05 * whole and pseudo.size.sum() <= 0.05 * whole
+        answers = store.answers(r)
+        assert sum(a.source == 'model' for a in answers) == len(pseudo) > 0
+        for a in answers:
+            inside = units.map(a.sample).ravel() == a.unit
+            assert inside.sum() == a.elements
+            if a.source != 'model' and manifest.names[a.sample] == '00/000003':
+                seen += 1
+                assert (decode_labels(a.payload) == labels[inside]).all()
+    train = store.read(2, 'train')
+    assert train['metric'] == 'mIoU' and len(train['per_class']) == 13
+    assert train['labelled']['units'] == sum(len(store.query(r)) for r in (INITIAL, 0, 1))
+
+
+def test_labels_that_were_not_asked_change_nothing(config, town, tmp_path):
+    """The poison test, with pseudo-labels."""
+    clean, poisoned, root = tmp_path / 'a/run', tmp_path / 'b/run', tmp_path / 'world'
+    assert run(config(), clean) == 0
+    shutil.copytree(town, root)
+    units, manifest = units_of(clean)
+    asked = [np.zeros(n, bool) for n in manifest.heights]
+    for r in (INITIAL, 0, 1):
+        query = RunStore(clean).query(r)
+        for sample, unit in zip(query.sample, query.unit):
+            part = query.kind == 'image' or units.map(int(sample)).ravel() == unit
+            asked[sample] |= part
+    rng = np.random.default_rng(0)
+    for sample, name in enumerate(manifest.names):
+        sequence, frame = name.split('/')
+        path = root / 'sequences' / sequence / 'labels' / f'{frame}.label'
+        label = np.fromfile(path, '<u4')
+        garbage = rng.choice([10, 40, 50, 70, 80], len(label)).astype('<u4')
+        np.where(asked[sample], label, garbage).astype('<u4').tofile(path)
+    # A world that was written over would be drawn anew.
+    assert run(config(root=root, more=UNITS + 'sandbox = None\n'), poisoned) == 0
+    assert equal(clean, poisoned)
+
+
+def test_training_opens_no_file_of_labels(config, town, tmp_path, monkeypatch):
+    from dense_al.adapters.lidar import ScanTask
+    from dense_al.datasets.scans import ScanSource
+
+    opened, training = [], []
+    load, train = ScanSource.load_labels, ScanTask._answered
+
+    def loaded(self, record):
+        opened.append((record.sequence, bool(training)))
+        return load(self, record)
+
+    def trained(self, job):
+        training.append(1)
+        return train(self, job)
+
+    monkeypatch.setattr(ScanSource, 'load_labels', loaded)
+    monkeypatch.setattr(ScanTask, '_answered', trained)
+    assert run(config(), tmp_path / 'run', '--cfg-options', 'rounds.count=1') == 0
+    assert {sequence for sequence, later in opened if later} == {'02'}
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    assert run(config(), tmp_path / 'a/run') == 0
+    for number, place in enumerate(['0:query:pseudo', '1:observe:half', '1:round:answers']):
+        work_dir = tmp_path / f'{number}/run'
+
+        def die(self, name, place=place):
+            if name == place:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunStore, 'phase', die)
+            with pytest.raises(Killed):
+                run(config(), work_dir)
+        assert run(config(), work_dir, '--resume') == 0
+        assert equal(tmp_path / 'a/run', work_dir)
+
+
+MISTAKES = {
+    'train_dataloader.dataset.format=semantic_kity': 'Did you mean `semantic_kitti`',
+    'train_dataloader.dataset.splt=train': 'Did you mean `split`',
+    'train_dataloader.dataset.split=trian': 'Did you mean `train`',
+    'train_dataloader.dataset.type=ScanData': 'to be ScanDataset',
+    'train_dataloader.dataset.root=/nowhere': '/nowhere',
+    'train_dataloader.dataset.label_map=semantic_kity': 'Did you mean `semantic_kitti`',
+    'train_dataloader.dataset.pipeline.0.jiter=1': 'Did you mean `jitter`',
+    'train_dataloader.dataset.pipeline.1.type=Voxel': 'Did you mean `Voxelize`',
+    'model.num_classes=12': 'Expected `model.num_classes` to be 13',
+    'model.backbone.type=SparseUnet': 'Could not build `model`',
+    'acquisition.unit.type=Superpixels': 'those of scans are Image, BalancedClusters',
+    'acquisition.unit.n_region=3': 'Did you mean `n_regions`',
+    'acquisition.max_distanse=1': 'Did you mean `max_distance`',
+    'rounds.metric=mIou': 'Did you mean `mIoU`',
+}
+
+
+@pytest.mark.parametrize('option', MISTAKES)
+def test_mistakes_end_before_training_and_are_named(config, tmp_path, caplog, option):
+    more = 'acquisition = dict(unit=dict(_delete_=True, type="BalancedClusters"))\n'
+    assert run(config(more=more), tmp_path / 'run', '--cfg-options', option) == MISTAKE
+    assert MISTAKES[option] in caplog.text
+    assert not (tmp_path / 'run/rounds').exists() and not (tmp_path / 'run/initial').exists()
+
+
+TINY = """
+_base_ = ['{base}']
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {train}))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {val}))
+model = dict(backbone=dict(channels=(4, 4, 4), blocks=1, backend='torch'))
+acquisition = dict(unit=dict({unit}){more})
+budget = dict(per_round=15)
+rounds = dict(
+    count=2, iterations=2, checkpoint_interval=None, initial=dict(budget=dict(per_round=40)))
+"""
+METHODS = (
+    pytest.param('random', marks=pytest.mark.slow),
+    pytest.param('entropy', marks=pytest.mark.slow),
+    'redal',
+    'lidal',
+)
+
+
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('data', ['semantic_kitti', 'nuscenes'])
+def test_published_configs_run_on_the_real_layouts(tmp_path, data, method):
+    if data == 'nuscenes':
+        root = write_nuscenes(tmp_path).root
+        parts = dict(train="split_file=None, scenes=['scene-0003']",
+                     val="split_file=None, scenes=['scene-0061']")  # fmt: skip
+        parts = {key: f"version='v1.0-mini', {text}" for key, text in parts.items()}
+    else:
+        root = write_semantic_kitti(tmp_path).root
+        parts = dict(train="split=None, sequences=['00']", val='')
+    unit = 'voxel=0.5, min_points=5' if method == 'redal' else 'n_regions=5'
+    path = tmp_path / 'tiny.py'
+    base = CONFIGS / f'lidal/{data}_minkunet_{method}.py'
+    # All these scans are of one place.
+    more = ', min_distance=0.0' if method == 'lidal' else ''
+    path.write_text(TINY.format(base=base, root=root, unit=unit, more=more, **parts))
+    assert run(path, tmp_path / 'run') == 0
+    store = RunStore(tmp_path / 'run')
+    train = store.read(1, 'train')
+    assert len(train['per_class']) == (16 if data == 'nuscenes' else 19)
+    assert train['labelled']['fraction'] > store.read(0, 'train')['labelled']['fraction']
+    assert {a.source for a in store.answers(0)} >= {'ground_truth'}
+
+
+SLOW = ('random_frames', 'entropy_frames', 'entropy')
+BASELINES = (
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+    'coreset_frames',
+    'segment_entropy',
+    'redal',
+)
+
+
+@pytest.mark.parametrize('method', BASELINES)
+def test_baselines_run(tmp_path, town, method):
+    frames = method not in ('redal', 'entropy')
+    options = ['--cfg-options', 'rounds.count=2']
+    if method == 'redal':
+        options += ['acquisition.unit.min_points=20', 'acquisition.sampler.n_clusters=3']
+    if frames:
+        options += ['budget.per_round=10']
+    config = write_config(tmp_path, method, town)
+    assert run(config, tmp_path / 'run', *options) == 0
+    query = RunStore(tmp_path / 'run').query(0)
+    assert query.kind == ('image' if frames else 'region') and len(query) >= 1
+
+
+def test_every_sandbox_method_has_a_config_that_plans(town, tmp_path, capsys):
+    for path in sorted(CONFIGS.glob('sandbox/town_*.py')):
+        method = path.stem.removeprefix('town_')
+        config = write_config(tmp_path, method, town, more='budget = dict(per_round=1)\n')
+        assert run(config, tmp_path / method, '--dry-run') == 0, method
+    assert capsys.readouterr().out.count('13 classes') >= 10
+
+
+def test_a_full_size_config_becomes_the_sandbox():
+    config = CONFIGS / 'lidal/semantic_kitti_minkunet_lidal.py'
+    small = apply_sandbox(load_config(config), CONFIGS)
+    assert small['sandbox']['world'] == 'town' and small['model']['num_classes'] == 13
+    assert small['acquisition'] == load_config(config)['acquisition']
+    assert small['rounds']['iterations'] == small['train_cfg']['max_iters']
+    assert small['rounds']['initial']['acquisition']['unit'] == dict(type='Image')
+
+
+def test_a_cell_of_the_world_is_asked_once_for_all_frames(config, tmp_path):
+    more = 'acquisition = dict(unit=dict(size=(6.0, 6.0)))\nbudget = dict(per_round=1)\n'
+    work_dir = tmp_path / 'run'
+    options = ['--cfg-options', 'rounds.count=2']
+    assert run(config('cells_entropy', more=more), work_dir, *options) == 0
+    units, manifest = units_of(work_dir)
+    query, answers = RunStore(work_dir).query(0), RunStore(work_dir).answers(0)
+    asked, frames = set(), 0
+    for sample, unit in zip(query.sample.tolist(), query.unit.tolist()):
+        asked.add((manifest.sequences[sample], *units.groups(sample)[unit].tolist()))
+    whole = set(RunStore(work_dir).query(INITIAL).sample.tolist())
+    for sample in set(range(12)) - whole:
+        for unit, cell in enumerate(units.groups(sample).tolist()):
+            if (manifest.sequences[sample], *cell) in asked:
+                frames += 1
+                assert unit in query.unit[query.sample == sample]
+    assert frames == len(query) > len(asked)
+    paid = [a for a in answers if a.seconds > 0]
+    assert len(paid) == len(asked)
+    assert sum(a.elements for a in paid) <= 0.01 * manifest.areas.sum()
+
+
+def test_pictures_and_files_of_a_run(config, town, tmp_path):
+    import al_export
+    import browse_queries
+    from PIL import Image
+
+    work_dir = tmp_path / 'run'
+    assert run(config(), work_dir, '--cfg-options', 'rounds.count=2') == 0
+    assert browse_queries.main([str(work_dir), '--out', str(tmp_path / 'pictures')]) == 0
+    files = sorted((tmp_path / 'pictures').glob('*.png'))
+    store = RunStore(work_dir)
+    assert len(files) == sum(len(np.unique(store.query(r).sample)) for r in (INITIAL, 0))
+    # Of the initial labels what was asked and answered; there was no model yet.
+    widths = {'initial': 2, 'round000': 4}
+    for file in files:
+        assert Image.open(file).width == 640 * widths[file.name.split('_')[0]]
+    assert al_export.main([str(work_dir), '--out', str(tmp_path / 'wrong')]) == 2
+    out = tmp_path / 'out'
+    assert al_export.main([str(work_dir), '--out', str(out), '--format', 'scans']) == 0
+    units, manifest = units_of(work_dir)
+    answers = [a for r in (INITIAL, 0) for a in store.answers(r) if a.source != 'model']
+    label_map = pool_scans(read_config(work_dir / 'config.py')).label_map
+    for sample in {a.sample for a in answers}:
+        sequence, frame = manifest.names[sample].split('/')
+        raw = np.fromfile(out / f'sequences/{sequence}/labels/{frame}.label', '<u4')
+        truth = np.fromfile(town / f'sequences/{sequence}/labels/{frame}.label', '<u4') & 0xFFFF
+        known = np.zeros(len(raw), bool)
+        for a in answers:
+            if a.sample == sample:
+                known |= (a.kind == 'image') | (units.map(sample).ravel() == a.unit)
+        assert (label_map.apply(raw[known]) == label_map.apply(truth[known])).all()
+        assert (label_map.apply(raw[~known]) == 255).all()
+        assert (out / f'sequences/{sequence}/velodyne/{frame}.bin').is_file()
+
+
+def test_people_cannot_answer_with_pictures_of_scans(config, tmp_path, caplog):
+    more = UNITS + "oracle = dict(_delete_=True, type='Files')\n"
+    assert run(config(more=more), tmp_path / 'run') == MISTAKE
+    assert 'Expected the oracle GroundTruth for scans' in caplog.text
