@@ -21,12 +21,11 @@ from dense_al.analysis import (
 )
 from dense_al.analysis.compare import (
     Grid,
-    curves_by_method,
     default_jobs,
     format_gaps,
     format_table,
 )
-from dense_al.analysis.curves import AXES
+from dense_al.analysis.curves import AXES, is_run
 from dense_al.analysis.plot import learning_curves, to_png
 from dense_al.engine.predictions import predictions_of
 
@@ -35,11 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the grid, prints the table, writes table, picture and page; returns the exit code."""
     args, options = _parse(argv)
     cells = len(args.configs) * len(args.seeds)
-    grid = Grid(args.work_dir, args.jobs or default_jobs(cells), options)
+    grid = Grid(args.work_dir, args.jobs or default_jobs(cells), options, args.cells)
     try:
         folders = grid.run(args.configs, args.seeds)
         full = _full(args.full, grid, args.seeds)
-        groups = curves_by_method(folders, args.axis)
+        groups = grid.curves(args.configs, args.seeds, args.axis)
         rows = summarise(
             groups, Path(args.configs[0]).stem, full_supervision=full, share=args.reach
         )
@@ -53,7 +52,9 @@ def main(argv: list[str] | None = None) -> int:
         to_png(learning_curves(groups, full), args.work_dir / 'curves.png')
         html = args.html or args.work_dir / 'report.html'
         gallery = Gallery(max_images=3, predictions=predictions_of)
-        write_report([str(f) for f in folders], html, full, gallery)
+        there = [str(f) for f in folders if is_run(f)]
+        if there:  # stored curves have no pictures
+            write_report(there, html, full, gallery)
         print(f'written: {args.work_dir / "table.csv"}, {args.work_dir / "curves.png"}, {html}')
         if args.against is not None:
             tables = [{r.method: r.auc_mean for r in t} for t in (rows, read_table(args.against))]
@@ -78,8 +79,9 @@ def _full(given: str | None, grid: Grid, seeds: list[int]) -> float | None:
     try:
         return float(given)
     except ValueError:
-        curves = curves_by_method(grid.run([given], seeds))
-        return float(np.mean([c.y[-1] for members in curves.values() for c in members]))
+        grid.run([given], seeds)
+        curves = grid.curves([given], seeds, 'pixels')[Path(given).stem]
+        return float(np.mean([curve.y[-1] for curve in curves]))
 
 
 def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -90,6 +92,11 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare'))
     parser.add_argument('--jobs', type=int, help='runs at once; default: one per core, 1 on a GPU')
+    parser.add_argument(
+        '--cells',
+        type=Path,
+        help='keep curves of finished runs here and use them',
+    )
     parser.add_argument('--html', type=Path, help='default: report.html in the work dir')
     parser.add_argument('--full', metavar='VALUE|CONFIG', help='the metric with all labels')
     parser.add_argument('--axis', choices=AXES, default='pixels', help='what curves run over')

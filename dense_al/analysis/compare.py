@@ -3,16 +3,45 @@
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from dense_al.analysis.curves import Curve, load_curve
+from dense_al.analysis.cells import (
+    cell_file,
+    config_key,
+    curve_of_cell,
+    read_cell,
+    write_cell,
+)
+from dense_al.analysis.curves import Curve, load_curve, load_run
 from dense_al.analysis.statistics import SummaryRow, gap_closed
+from dense_al.config import read_config
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'al_train.py'
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process, and where to store the curve of the run that it finishes.
+
+    Attributes:
+        words: The command line.
+        cell: File to store the curve in, folder of the run, key of its config; None for none.
+    """
+
+    words: list[str]
+    cell: tuple[Path, Path, str] | None = None
+
+    def run(self, env: Mapping[str, str]) -> int:
+        """Runs the process; returns its exit code."""
+        code = subprocess.run(self.words, env=env).returncode
+        if code == 0 and self.cell is not None:
+            path, folder, key = self.cell
+            write_cell(path, load_run(folder), key)
+        return code
 
 
 @dataclass(frozen=True)
@@ -23,11 +52,14 @@ class Grid:
         work_dir: Each run lies in `<work_dir>/<name of the config>/seed_<seed>`.
         jobs: Processes at once; the cores are divided among them.
         options: More arguments for `tools/al_train.py`.
+        cells: Folder in which the curve of each finished run is stored; what is there already, of
+            the same config and options, is not run again. None: nothing is stored.
     """
 
     work_dir: Path
     jobs: int
     options: Sequence[str] = ()
+    cells: Path | None = None
 
     def folder(self, config: str, seed: int) -> Path:
         """Folder of one run."""
@@ -44,30 +76,64 @@ class Grid:
             seeds: Seeds.
 
         Returns:
-            Folders of the runs, seed by seed.
+            Folders of the runs, seed by seed; of stored ones they may not be there.
 
         Raises:
             ValueError: Two configs of one name, or one that does not exist.
             RuntimeError: A run failed.
         """
         _check(configs)
-        first = configs[0]
-        if len(configs) > 1:
-            self._all([self._command(first, seed, '--stop-at-start') for seed in seeds])
-        commands = []
-        for seed in seeds:
-            start = ['--start-from', str(self.folder(first, seed))]
-            commands.append(self._command(first, seed))
-            commands += [self._command(config, seed, *start) for config in configs[1:]]
-        self._all(commands)
+        left = {s: [c for c in configs if self.stored(c, s) is None] for s in seeds}
+        shared = [s for s in seeds if len(left[s]) > 1]
+        self._all([self._command(left[s][0], s, '--stop-at-start') for s in shared])
+        self._all([command for s in seeds for command in self._commands(left[s], s)])
         return [self.folder(config, seed) for seed in seeds for config in configs]
 
-    def _command(self, config: str, seed: int, *more: str) -> list[str]:
+    def curves(
+        self, configs: Sequence[str], seeds: Sequence[int], axis: str
+    ) -> dict[str, list[Curve]]:
+        """Curves over one of `AXES`, by the name of the config, stored or read from the runs."""
+        groups: dict[str, list[Curve]] = {Path(config).stem: [] for config in configs}
+        for seed in seeds:
+            for config in configs:
+                found = self.stored(config, seed)
+                curve = (
+                    load_curve(self.folder(config, seed), axis)
+                    if found is None
+                    else curve_of_cell(found, axis)
+                )
+                groups[Path(config).stem].append(curve)
+        return groups
+
+    def stored(self, config: str, seed: int) -> dict[str, Any] | None:
+        """The stored curve of a run, None where there is none of this config."""
+        if self.cells is None:
+            return None
+        return read_cell(cell_file(self.cells, Path(config).stem, seed), self._key(config))
+
+    def _key(self, config: str) -> str:
+        return config_key(read_config(config).pretty_text, self.options)
+
+    def _commands(self, configs: Sequence[str], seed: int) -> list[Command]:
+        """What runs the configs of a seed; all but the first take over what they share."""
+        commands = []
+        for config in configs:
+            start = (
+                [] if config == configs[0] else ['--start-from', str(self.folder(configs[0], seed))]
+            )
+            cell = None
+            if self.cells is not None:
+                path = cell_file(self.cells, Path(config).stem, seed)
+                cell = (path, self.folder(config, seed), self._key(config))
+            commands.append(replace(self._command(config, seed, *start), cell=cell))
+        return commands
+
+    def _command(self, config: str, seed: int, *more: str) -> Command:
         folder = str(self.folder(config, seed))
         base = [sys.executable, str(TRAIN), config, '--seed', str(seed), '--work-dir', folder]
-        return [*base, '--resume', *more, *self.options]
+        return Command([*base, '--resume', *more, *self.options])
 
-    def _all(self, commands: list[list[str]]) -> None:
+    def _all(self, commands: list[Command]) -> None:
         """Runs commands in parallel.
 
         Raises:
@@ -78,8 +144,8 @@ class Grid:
         threads = str(max(1, len(os.sched_getaffinity(0)) // self.jobs))
         env = {**os.environ, 'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
         with ThreadPoolExecutor(self.jobs) as pool:
-            codes = list(pool.map(lambda c: subprocess.run(c, env=env).returncode, commands))
-        failed = [' '.join(c[2:]) for c, code in zip(commands, codes) if code]
+            codes = list(pool.map(lambda c: c.run(env), commands))
+        failed = [' '.join(c.words[2:]) for c, code in zip(commands, codes) if code]
         if failed:
             listed = '\n  '.join(failed)
             raise RuntimeError(
@@ -92,14 +158,6 @@ def default_jobs(cells: int) -> int:
     import torch
 
     return 1 if torch.cuda.is_available() else min(cells, len(os.sched_getaffinity(0)))
-
-
-def curves_by_method(folders: Sequence[Path], axis: str = 'pixels') -> dict[str, list[Curve]]:
-    """Curves over one of `AXES`, by the name of the config."""
-    groups: dict[str, list[Curve]] = defaultdict(list)
-    for folder in folders:
-        groups[folder.parent.name].append(load_curve(folder, axis))
-    return dict(groups)
 
 
 def format_table(rows: Sequence[SummaryRow]) -> str:

@@ -1,0 +1,92 @@
+"""Studies that are interrupted and extended: curves stored per method and seed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dense_al.analysis import compare
+from dense_al.analysis.cells import cell_file, curve_of_cell, read_cell, write_cell
+from dense_al.analysis.compare import Grid
+from dense_al.analysis.curves import load_curve, load_run
+
+
+@pytest.fixture
+def finished(write_run):
+    return write_run(seed=3)
+
+
+def test_a_stored_curve_is_that_of_the_run(finished, tmp_path):
+    path = cell_file(tmp_path / 'cells', 'entropy', 3)
+    write_cell(path, load_run(finished), 'abc')
+    found = read_cell(path, 'abc')
+    for axis in ('labels', 'pixels', 'clicks', 'seconds', 'fraction'):
+        stored, own = curve_of_cell(found, axis), load_curve(finished, axis)
+        np.testing.assert_array_equal(stored.x, own.x)
+        np.testing.assert_array_equal(stored.y, own.y)
+        assert (stored.metric, stored.x_label, stored.seed) == (own.metric, own.x_label, own.seed)
+    assert read_cell(path, 'other') is None and read_cell(path) is not None
+    assert read_cell(tmp_path / 'nothing.json') is None
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = tmp_path / 'seed_0.json'
+    path.write_text('{"rounds":')
+    with pytest.raises(ValueError, match='seed_0.json'):
+        read_cell(path)
+
+
+@pytest.fixture
+def grid(write_run, tmp_path, monkeypatch):
+    """A grid whose processes only write finished runs, and the commands they were given."""
+    commands = []
+
+    def run(words, env=None):
+        from types import SimpleNamespace
+
+        commands.append(words)
+        folder = Path(words[words.index('--work-dir') + 1]).relative_to(write_run.root)
+        if not (write_run.root / folder).exists():
+            write_run(seed=int(words[words.index('--seed') + 1]), folder=str(folder))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(compare.subprocess, 'run', run)
+    return Grid(write_run.root / 'runs', 1, (), tmp_path / 'cells'), commands
+
+
+def configs(folder, *names):
+    for name in names:
+        (folder / f'{name}.py').write_text(f"acquisition = dict(type='{name}')\n")
+    return [str(folder / f'{name}.py') for name in names]
+
+
+def test_stored_runs_are_not_run_again(grid, tmp_path):
+    study, commands = grid
+    both = configs(tmp_path, 'a', 'b')
+    study.run(both, [0])
+    assert len(commands) == 3  # the shared start, then both
+    before = study.curves(both, [0], 'pixels')
+    commands.clear()
+    study.run(both, [0])
+    assert not commands
+    study.run(both, [0, 1])
+    assert {c[c.index('--seed') + 1] for c in commands} == {'1'}
+    after = study.curves(both, [0, 1], 'pixels')
+    assert {m: len(c) for m, c in after.items()} == {'a': 2, 'b': 2}
+    np.testing.assert_array_equal(after['a'][0].y, before['a'][0].y)
+
+
+def test_a_changed_config_or_option_is_run_again(grid, tmp_path):
+    study, commands = grid
+    (config,) = configs(tmp_path, 'a')
+    study.run([config], [0])
+    commands.clear()
+    Grid(study.work_dir, 1, ('--cfg-options', 'x=1'), study.cells).run([config], [0])
+    assert len(commands) == 1
+    commands.clear()
+    (tmp_path / 'a.py').write_text("acquisition = dict(type='other')\n")
+    study.run([config], [0])
+    assert len(commands) == 1
+    stored = json.loads(cell_file(study.cells, 'a', 0).read_text())
+    assert stored['method'] == 'a' and len(stored['rounds']) > 1
