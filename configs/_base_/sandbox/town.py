@@ -21,5 +21,5 @@ model = dict(
     type='ScanSegmentor', num_classes=13,
     backbone=dict(type='SparseUNet', channels=(16, 16, 32, 32, 32, 16, 16), blocks=1))
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-3))
-param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=600, by_epoch=False)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=600)
+param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=400, by_epoch=False)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=400)
