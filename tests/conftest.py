@@ -35,6 +35,17 @@ def no_scope_of_other_modules():
         DefaultScope._instance_dict.clear()
 
 
+@pytest.fixture
+def one_thread():
+    """spconv is right on one thread of a CPU only."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope='session')
 def world(tmp_path_factory):
     """Folder of a tiny street world; do not write into it."""
