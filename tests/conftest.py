@@ -1,6 +1,7 @@
 """A tiny world and a tiny model, for runs that take seconds."""
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,26 @@ acquisition = dict(unit=dict(n_segments=16))
 budget = dict(per_round=5)
 rounds = dict(count=3, iterations=6)
 """
+
+
+@pytest.fixture(autouse=True, scope='module')
+def no_scope_of_other_modules():
+    """mmengine looks names up in the scope that was set last, in whatever file that was."""
+    if 'mmengine' in sys.modules:
+        from mmengine.registry import DefaultScope
+
+        DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture
+def one_thread():
+    """spconv is right on one thread of a CPU only."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope='session')

@@ -8,6 +8,7 @@ from dense_al.models.point_voxel import SPVCNN, hand_back, read
 from dense_al.ops import sparse
 from dense_al.ops.sparse.gather import GatherTensor
 
+pytestmark = pytest.mark.usefixtures('one_thread')
 TINY = (8, 8, 12, 16, 10, 8, 6)
 
 

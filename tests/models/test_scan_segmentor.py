@@ -16,6 +16,7 @@ from dense_al.models.scan_segmentor import ScanPreprocessor, ScanSegmentor, voxe
 from dense_al.ops import sparse
 from dense_al.testing.scans import toy_scan
 
+pytestmark = pytest.mark.usefixtures('one_thread')
 TINY = (8, 8, 8, 8, 8)
 
 

@@ -14,6 +14,7 @@ from dense_al.datasets.voxels import Augment, Voxelize
 from dense_al.ops import sparse
 from dense_al.testing.scans import toy_scan
 
+pytestmark = pytest.mark.usefixtures('one_thread')
 CLASSES = ('ground', 'box')
 
 

@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from dense_al.models.sparse_unet import PUBLISHED, RowNorm, SparseUNet
 from dense_al.ops import sparse
 
+pytestmark = pytest.mark.usefixtures('one_thread')
 TINY = (8, 8, 12, 16, 12, 8, 6)
 BACKENDS = sparse.available()
 both = pytest.mark.parametrize('backend', BACKENDS)

@@ -13,6 +13,7 @@ from torch.nn.functional import conv3d, conv_transpose3d
 from dense_al.ops import sparse
 from dense_al.ops.sparse import backends, gather, kernel_maps, tensor
 
+pytestmark = pytest.mark.usefixtures('one_thread')
 BACKENDS = sparse.available()
 both = pytest.mark.parametrize('name', BACKENDS)
 needs_spconv = pytest.mark.skipif('spconv' not in BACKENDS, reason='spconv does not import')
@@ -240,6 +241,16 @@ def test_an_spconv_without_the_gpu_that_there_is(monkeypatch):
         backends._automatic.cache_clear()
         assert sparse.load('auto').name == expected
     backends._automatic.cache_clear()
+
+
+@needs_spconv
+def test_several_threads_of_a_cpu_get_plain_torch():
+    torch.set_num_threads(2)
+    assert sparse.load('auto').name == 'torch'
+    with pytest.raises(ValueError, match='one thread for spconv on a CPU, but got 2'):
+        sparse.load('spconv')
+    torch.set_num_threads(1)
+    assert sparse.load('auto').name == 'spconv'
 
 
 def test_nothing_imports_spconv_early():

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 NAMES = ('spconv', 'torch')
+# Seen with spconv 2.3.8: other results in each run, wrong by half of their size.
+RACES = 'its kernels for CPUs race where there are several threads'
 logger = logging.getLogger('dense_al')
 
 
@@ -50,17 +52,22 @@ def load(name: str = 'auto') -> Backend:
         name: One of `NAMES`, or `auto`.
 
     Raises:
-        ValueError: Another name.
+        ValueError: Another name, or spconv on a CPU with several threads.
         ImportError: spconv is asked for and does not import.
     """
     if name == 'auto':
-        return _load(_automatic())
+        return _load(_automatic(torch.get_num_threads()))
     if name not in NAMES:
         raise ValueError(f'Expected a backend of {("auto", *NAMES)}, but got {name!r}')
     if name == 'spconv' and (reason := _why_no_spconv()) is not None:
         raise ImportError(
             f'Expected spconv to import, but got {reason}: pip install "dense_al[lidar]", or '
             'choose the backend `torch`'
+        )
+    if name == 'spconv' and not torch.cuda.is_available() and torch.get_num_threads() > 1:
+        raise ValueError(
+            f'Expected one thread for spconv on a CPU, but got {torch.get_num_threads()}: '
+            f'{RACES}; set OMP_NUM_THREADS=1, or choose the backend `torch`'
         )
     return _load(name)
 
@@ -77,8 +84,10 @@ def _load(name: str) -> Backend:
 
 
 @functools.cache
-def _automatic() -> str:
+def _automatic(threads: int) -> str:
     reason = _why_no_spconv() or _why_not_on_gpu()
+    if reason is None and threads > 1 and not torch.cuda.is_available():
+        reason = RACES
     if reason is None:
         logger.info('sparse convolutions: spconv')
         return 'spconv'
