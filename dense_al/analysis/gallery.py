@@ -362,7 +362,8 @@ def _answers_by_sample(round_: Round, samples: Iterable[int]) -> dict[int, dict[
     table = round_.answers_table()
     if table is None:
         return {}
-    table = table.filter(pa.array([source != 'model' for source in table['source'].to_pylist()]))
+    own = [source != 'model' for source in table['source'].to_pylist()]
+    table = table.filter(pa.array(own, pa.bool_()))  # the type of no answers at all is unknown
     of_sample = table['sample'].to_numpy()
     columns = table.select(['unit', 'payload'])
     return {int(s): columns.filter(pa.array(of_sample == s)).to_pydict() for s in samples}
