@@ -1,3 +1,3 @@
 # The floor: the source alone, as many iterations as all rounds together.
 _base_ = ['./domains_random.py']
-rounds = dict(count=1, iterations=[1150])
+rounds = dict(count=1, iterations=[2600])

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 import dense_al.datasets.domains
 import dense_al.models.adversarial
 import dense_al.models.deeplab_v2_head
-import dense_al.models.frozen_norm  # noqa: F401  all of them register
+import dense_al.models.frozen_norm
+import dense_al.models.image_cross_entropy  # noqa: F401  all of them register
 from dense_al.adapters import (
     mmseg_config,
     mmseg_metric,  # noqa: F401 registers the metric
@@ -105,7 +106,8 @@ class MMSegTask(FrameworkTask):
                 yield SegPrediction(sample=int(meta['sample']), probs=probs, features=features)
 
     def _prepare(self, cfg: Any) -> None:
-        mmseg_config.partial_losses(cfg['model'])
+        per_image = self._source is not None and self._source['per_image']
+        mmseg_config.partial_losses(cfg['model'], per_image)
         evaluator = cfg.get('val_evaluator')
         evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
         cfg['val_evaluator'] = [*evaluators, {'type': 'PerClassIoU'}]

@@ -32,13 +32,20 @@ def check_model(model: Any, partial: bool) -> None:
             )
 
 
-def partial_losses(model: Any) -> None:
-    """Makes every cross entropy average over labelled pixels only (in place)."""
+def partial_losses(model: Any, per_image: bool = False) -> None:
+    """Makes every cross entropy average over labelled pixels only (in place).
+
+    Args:
+        model: The model's config.
+        per_image: Whether to average over each image first, so that each counts the same.
+    """
     for node in dicts(model):
         if node.get('type') in ('CrossEntropyLoss', 'mmseg.CrossEntropyLoss'):
             # With class weights mmseg averages over labelled pixels anyway, and fails if asked to.
             weighted = node.get('class_weight') is not None and not node.get('use_sigmoid')
             node['avg_non_ignore'] = not weighted
+            if per_image:
+                node['type'] = 'ImageCrossEntropyLoss'
 
 
 # What mmseg's IoUMetric reports for each of its `iou_metrics`.

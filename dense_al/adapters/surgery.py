@@ -66,15 +66,16 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
     Returns:
         `dataset`: config of a labelled data set; `share`: probability that a training sample is
         drawn from it; `unlabelled`: whether training also shows target images without labels,
-        True, False, or `first` for round 0 alone.
+        True, False, or `first` for round 0 alone; `per_image`: whether each image of a batch counts
+        the same in the loss, however little of it is labelled.
 
     Raises:
-        ConfigError: Another key, or a share out of range.
+        ConfigError: Another key, or a value out of range.
     """
     given = cfg.get('source')
     if given is None:
         return None
-    check_keys(given, ('dataset', 'share', 'unlabelled'), 'source')
+    check_keys(given, ('dataset', 'share', 'unlabelled', 'per_image'), 'source')
     if not isinstance(given.get('dataset'), dict):
         raise ConfigError(f'Expected the dict `source.dataset`, but got {given.get("dataset")!r}')
     share = given.get('share', 0.5)
@@ -83,7 +84,12 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
     shown = given.get('unlabelled', False)
     if shown not in (True, False, 'first'):
         raise ConfigError(f"Expected `source.unlabelled` True, False or 'first', but got {shown!r}")
-    return {'unlabelled': False, **copy.deepcopy(dict(given)), 'share': float(share)}
+    if not isinstance(given.get('per_image', True), bool):
+        raise ConfigError(
+            f'Expected `source.per_image` True or False, but got {given["per_image"]!r}'
+        )
+    defaults = {'unlabelled': False, 'per_image': True}
+    return {**defaults, **copy.deepcopy(dict(given)), 'share': float(share)}
 
 
 def repeats(cfg: Any) -> int:

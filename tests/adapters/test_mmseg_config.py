@@ -99,6 +99,39 @@ def test_losses_average_over_labelled_pixels():
         )
 
 
+@pytest.mark.parametrize('weight', [None, [0.5, 2.0, 1.0]])
+def test_each_image_counts_the_same_however_little_of_it_is_labelled(weight):
+    import torch
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    import dense_al.models.image_cross_entropy  # noqa: F401 registers
+
+    init_default_scope('mmseg')
+
+    whole = torch.randint(0, 3, (4, 4), generator=torch.Generator().manual_seed(0))
+    little = torch.full((4, 4), 255)
+    little[0, 0], little[1, 2] = 2, 1
+    none = torch.full((4, 4), 255)
+    label = torch.stack([whole, little, none])
+    score = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    model = dict(loss_decode=dict(type='CrossEntropyLoss', class_weight=weight, loss_weight=0.5))
+    mmseg_config.partial_losses(model, per_image=True)
+    loss = MODELS.build(model['loss_decode'])
+    tensor = None if weight is None else torch.tensor(weight)
+    each = [
+        torch.nn.functional.cross_entropy(
+            score[i : i + 1], label[i : i + 1], tensor, ignore_index=255
+        )
+        for i in (0, 1)
+    ]
+    found = loss(score, label, ignore_index=255)
+    assert found.item() == pytest.approx(0.5 * (each[0] + each[1]).item() / 2, rel=1e-5)
+    nothing = loss(score, none.expand(3, 4, 4), ignore_index=255)
+    nothing.backward()
+    assert nothing.item() == 0 and score.grad.abs().sum() == 0
+
+
 def test_metrics_are_known_beforehand():
     evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
     for name in ('aAcc', 'mIoU', 'mDice', 'mAcc'):
