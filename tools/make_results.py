@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             study = _named(args.run, studies)
             jobs = args.jobs or default_jobs(len(study.configs) * len(study.seeds))
             grid = Grid(args.work_dir / study.name, jobs, (), results / 'cells' / study.name)
-            grid.run([str(ROOT / c) for c in study.configs], args.seeds or study.seeds)
+            grid.run([str(ROOT / c) for c in study.configs], _seeds(args.seeds, study))
         found = [(s, load_entries(s, results / 'cells', _key)) for s in studies]
         if args.missing:
             _list_missing(found)
@@ -90,6 +90,13 @@ def _named(name: str, studies: list[Study]) -> Study:
                      f'{nearest(name, names)}')  # fmt: skip
 
 
+def _seeds(given: list[int] | None, study: Study) -> list[int]:
+    other = sorted(set(given or ()) - set(study.seeds))
+    if other:
+        raise ValueError(f'Expected seeds of {list(study.seeds)}, but got {other}')
+    return list(given or study.seeds)
+
+
 @cache
 def _key(config: str) -> str:
     return key_of_file(ROOT / config)
@@ -106,7 +113,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--run', metavar='STUDY', help='make its missing runs first')
     parser.add_argument('--missing', action='store_true', help='only list the runs not stored')
-    parser.add_argument('--seeds', nargs='+', type=int, help='of --run; default: those of the study')
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, help='of --run; default: those of the study'
+    )
     parser.add_argument('--jobs', type=int, help='runs at once; default: one per core, 1 on a GPU')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/studies'))
     parser.add_argument('--docs', type=Path, default=ROOT / 'docs', help='holds results and images')

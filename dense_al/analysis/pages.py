@@ -1,9 +1,8 @@
 """Pages of measured results: one per study, and their index, as markdown made from stored runs."""
 
 import math
-from collections import Counter
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,13 +61,13 @@ def study_page(study: Study, entries: Sequence[Entry], picture: str | None) -> s
     parts = [
         f'# {study.title}',
         MADE.format(source=f'studies/{study.name}.yaml'),
-        study.world.strip(),
+        _wrapped(study.world),
         '## Verdict',
         *verdict_lines(study, entries),
         '## Measured',
-        _measured_intro(study, entries),
+        _wrapped(_measured_intro(study, entries)),
         _rounds_table(study, entries),
-        _tests_note(study, entries),
+        _wrapped(_tests_note(study, entries)),
         '' if picture is None else f'![Learning curves]({picture})',
         _shares_section(study, entries),
         f'## Findings\n\n{study.findings.strip()}' if study.findings else '',
@@ -77,9 +76,7 @@ def study_page(study: Study, entries: Sequence[Entry], picture: str | None) -> s
     return '\n\n'.join(part for part in parts if part) + '\n'
 
 
-def index_page(
-    studies: Sequence[tuple[Study, Sequence[Entry]]], others: Mapping[str, str]
-) -> str:
+def index_page(studies: Sequence[tuple[Study, Sequence[Entry]]], others: Mapping[str, str]) -> str:
     """The index of all pages.
 
     Args:
@@ -87,15 +84,17 @@ def index_page(
         others: File name -> title of the pages written by hand.
     """
     rows = [_index_row(study, entries) for study, entries in studies]
-    head = ('study', 'runs', 'published claim', 'means of the curves against the baseline')
+    head = ('study', 'runs', 'share of the ceiling', 'areas under the curves')
     listed = '\n'.join(f'- [{title}]({name})' for name, title in others.items())
     return '\n\n'.join([
         '# Measured results',
         MADE.format(source='studies/*.yaml'),
-        'Each study compares methods over paired seeds; every finished run is a small file in '
-        '[cells](cells), and all numbers of these pages are computed from them. '
-        '`tools/make_results.py --missing` lists the runs that are not there yet, '
-        '`tools/make_results.py --run STUDY` makes them; it can be interrupted and goes on.',
+        _wrapped(
+            'Each study compares methods over paired seeds; every finished run is a small file in '
+            '[cells](cells), and all numbers of these pages are computed from them. '
+            '`tools/make_results.py --missing` lists the runs that are not there yet, '
+            '`tools/make_results.py --run STUDY` makes them; it can be interrupted and goes on.'
+        ),
         _table(head, rows),
         '## Other measurements',
         listed,
@@ -107,8 +106,11 @@ def verdict_lines(study: Study, entries: Sequence[Entry]) -> list[str]:
     lines = []
     if study.claim is not None:
         found = [_claim_sentence(study, v) for v in judge(study, entries)]
-        lines.append(f'Claim: {study.claim.text.strip()}\n\n' + '\n'.join(f'- {t}' for t in found))
-    lines.append(f'Means of the curves: {compared(study, differences(study, entries))}.')
+        lines.append(_wrapped(f'Claim: {study.claim.text.strip()}'))
+        lines.append('\n'.join(_wrapped(f'- {text}', '  ') for text in found))
+    lines.append(
+        _wrapped(f'Areas under the curves: {compared(study, differences(study, entries))}.')
+    )
     return lines
 
 
@@ -132,9 +134,10 @@ def _claim_sentence(study: Study, v: Verdict) -> str:
     if math.isnan(v.share):
         return f'{v.label}: open, the ceiling is not stored.'
     word = {True: '**reached**', False: '**not reached**', None: 'open'}[v.reached]
+    low_high = f' [{_percent(v.low)}, {_percent(v.high)}]' if math.isfinite(v.low) else ''
     text = (
-        f'{v.label}: {word}; {_percent(v.share)} of the ceiling at {_percent(v.at)} of the labels, '
-        f'{v.seeds_reached} of {v.seeds} runs have {claimed}'
+        f'{v.label}: {word}; {_percent(v.share)}{low_high} of the ceiling at {_percent(v.at)} of '
+        f'the labels, {v.seeds_reached} of {v.seeds} runs have {claimed}'
     )
     if v.reached is None:
         text += f'; the runs end before {_percent(study.claim.at)} of the labels'
@@ -149,13 +152,25 @@ def _index_row(study: Study, entries: Sequence[Entry]) -> tuple[str, ...]:
     if not there:
         earlier = f'; [measured earlier]({study.earlier})' if study.earlier else ''
         return study.title, f'{runs}{earlier}', '', ''
-    words = {True: 'reached', False: 'not reached', None: 'open'}
-    told = []
-    for v in judge(study, entries):
-        share = f' ({_percent(v.share)} of the ceiling)' if math.isfinite(v.share) else ''
-        told.append(f'{v.label} {words[v.reached]}{share}')
     link = f'[{study.title}]({study.name}.md)'
-    return link, runs, '; '.join(told), compared(study, differences(study, entries))
+    return link, runs, _told(study, entries), compared(study, differences(study, entries))
+
+
+def _told(study: Study, entries: Sequence[Entry]) -> str:
+    """The claim and how its methods stand to it, else what all methods have in the end."""
+    if study.claim is not None:
+        words = {True: '**reached**', False: '**not reached**', None: 'open'}
+        told = []
+        for v in judge(study, entries):
+            share = f', {_percent(v.share)}' if math.isfinite(v.share) else ''
+            told.append(f'{v.label} {words[v.reached]}{share}')
+        claimed = f'{_percent(study.claim.share)} at {_percent(study.claim.at)} of the labels'
+        return f'claimed: {claimed}; {"; ".join(told)}'
+    last = [shares_of(entries, e)[0][-1] for e in entries_of(entries, METHOD)]
+    if not last or math.isnan(last[0]):
+        return ''
+    ends = dict.fromkeys((_percent(min(last), 0), _percent(max(last), 0)))
+    return f'{" to ".join(ends)} after the last round'
 
 
 def _measured_intro(study: Study, entries: Sequence[Entry]) -> str:
@@ -165,9 +180,10 @@ def _measured_intro(study: Study, entries: Sequence[Entry]) -> str:
     first = next(iter(groups.values()))[0]
     return (
         f'{first.metric} after each round, mean ± standard deviation over seeds. '
-        f'Columns: {first.x_label}. The difference is that of the means of the curves over their '
-        f'common range, with its 95 % t interval over paired seeds, not adjusted for the number of '
-        f'methods. Cost: all answers before the last round, by the prices of `oracle.prices`.'
+        f'Columns: {first.x_label}. The difference is that of the areas under the curves (their '
+        f'mean heights over the range that all cover), with its 95 % t interval over paired seeds, '
+        f'not adjusted for the number of methods. Clicks and hours: of all answers before the last '
+        f'round, by the prices of the oracle.'
     )
 
 
@@ -177,12 +193,20 @@ def _rounds_table(study: Study, entries: Sequence[Entry]) -> str:
     tested = any(math.isfinite(d.p) for d in differ.values())
     rows = []
     for entry in entries:
-        row = [entry.label, str(len(entry.cells)) if entry.cells else 'missing']
+        row = [entry.label, _seeds(entry)]
         row += _round_cells(entry, len(heads))
         row += _difference_cells(differ.get(entry.label), tested)
         rows.append((*row, *_costs(entry)))
     columns = [f'difference to {study.baseline}', *(['Wilcoxon p'] if tested else [])]
     return _table(('method', 'seeds', *heads, *columns, 'clicks', 'hours'), rows)
+
+
+def _seeds(entry: Entry) -> str:
+    """How many seeds are stored, and of how many where some are not."""
+    there, left = len(entry.cells), len(entry.missing) + len(entry.foreign)
+    if not there:
+        return 'missing'
+    return f'{there} of {there + left}' if left else str(there)
 
 
 def _round_heads(study: Study, entries: Sequence[Entry]) -> list[str]:
@@ -231,8 +255,8 @@ def _costs(entry: Entry) -> tuple[str, str]:
 
 
 def _tests_note(study: Study, entries: Sequence[Entry]) -> str:
-    counts = Counter(d.interval.n for d in differences(study, entries))
-    return ' '.join(rank_tests_note(n) for n in sorted(counts))
+    pairs = [d.interval.n for d in differences(study, entries)]
+    return rank_tests_note(max(pairs)) if pairs else ''
 
 
 def _shares_section(study: Study, entries: Sequence[Entry]) -> str:
@@ -251,7 +275,7 @@ def _shares_section(study: Study, entries: Sequence[Entry]) -> str:
         f'Share of the ceiling ({ceiling}) that the mean over seeds has, and in brackets the share '
         f'of the way from the floor ({floor}) to the ceiling:'
     )
-    return f'## Shares of the ceiling\n\n{text}\n\n{_table(("method", *heads), rows)}'
+    return f'## Shares of the ceiling\n\n{_wrapped(text)}\n\n{_table(("method", *heads), rows)}'
 
 
 def _runs_section(study: Study, entries: Sequence[Entry]) -> str:
@@ -296,11 +320,14 @@ def command(study: Study) -> str:
 def by_hand(study: Study) -> str:
     """Calls of `tools/al_compare.py` that make the same runs."""
     seeds = ' '.join(map(str, study.seeds))
-    common = f'--seeds {seeds} --cells docs/results/cells/{study.name}'
-    references = [c for kind, _, c in study.parts if kind != METHOD]
-    lines = [' \\\n  '.join(['tools/al_compare.py', *study.methods.values(), common])]
-    lines += [f'tools/al_compare.py {config} {common}' for config in references]
-    return '\n'.join(lines)
+    common = [
+        f'--seeds {seeds}',
+        f'--work-dir work_dirs/studies/{study.name}',
+        f'--cells docs/results/cells/{study.name}',
+    ]
+    groups = [list(study.methods.values())]
+    groups += [[config] for kind, _, config in study.parts if kind != METHOD]
+    return '\n'.join(' \\\n  '.join(['tools/al_compare.py', *g, *common]) for g in groups)
 
 
 def _groups(study: Study, entries: Sequence[Entry]) -> dict[str, list]:
@@ -324,6 +351,14 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
+def _wrapped(text: str, indent: str = '') -> str:
+    """Lines of at most 100 characters; hyphens and addresses stay whole."""
+    words = ' '.join(text.split())
+    return textwrap.fill(
+        words, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def _value(mean: float, spread: float) -> str:
     digits = 1 if abs(mean) > 1 else 3
     text = f'{mean:.{digits}f}'
@@ -336,10 +371,9 @@ def _share(of_ceiling: float, of_gap: float) -> str:
 
 
 def _percent(value: float, digits: int = 1) -> str:
-    text = f'{100 * value:.{digits}f}'.replace('-', '−')
-    if digits:
-        text = text.removesuffix('.' + '0' * digits)
-    return f'{text} %'
+    rounded = round(100 * value, digits) + 0.0  # no minus before a zero
+    text = f'{rounded:.{digits}f}'.replace('-', '−')
+    return f'{text.removesuffix("." + "0" * digits)} %'
 
 
 def _signed(value: float, digits: int) -> str:

@@ -126,7 +126,7 @@ def read_study(path: Path | str) -> Study:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding='utf-8'))
     except yaml.YAMLError as error:
         raise ValueError(f'Expected YAML in {path}, but got: {error}') from error
     known = [f.name for f in fields(Study) if f.name != 'name']
@@ -136,9 +136,10 @@ def read_study(path: Path | str) -> Study:
         parts_of_claim = [f.name for f in fields(Claim)]
         _check_fields(claim, parts_of_claim, parts_of_claim, path)
         claim = Claim(**{**claim, 'methods': tuple(claim['methods'])})
-    parts = {key: content.pop(key, None) or {} for key in ('floor', 'ceilings')}
+    for key in ('floor', 'ceilings'):
+        content[key] = content.get(key) or {}
     seeds = tuple(content.pop('seeds'))
-    study = Study(name=path.stem, claim=claim, seeds=seeds, **parts, **content)
+    study = Study(name=path.stem, claim=claim, seeds=seeds, **content)
     _check(study, path)
     return study
 

@@ -51,6 +51,8 @@ class Verdict:
         seeds: Its runs, 0 for none.
         at: Share of the labels it was read at: that of the claim, or all that the runs cover.
         share: Its mean share of the ceiling there; nan where either is not known.
+        low, high: 95 % t interval of `share` over seeds, nan for one seed; that the ceiling itself
+            was measured on few seeds is not in it.
         seeds_reached: Runs whose own share is at least the claimed one.
         reached: Whether `share` is at least the claimed one; None where it cannot be said: runs
             are missing, or end too early.
@@ -62,6 +64,8 @@ class Verdict:
     seeds: int
     at: float
     share: float
+    low: float
+    high: float
     seeds_reached: int
     reached: bool | None
     reached_at: float
@@ -120,8 +124,9 @@ def judge(study: Study, entries: Sequence[Entry]) -> list[Verdict]:
         return []
     ceiling = level_of(entries, CEILING)
     by_label = {e.label: e for e in entries}
+    share, at = study.claim.share, study.claim.at
     return [
-        verdict(label, by_label[label].curves('fraction'), ceiling, study.claim.share, study.claim.at)
+        verdict(label, by_label[label].curves('fraction'), ceiling, share, at)
         for label in study.claim.methods
     ]
 
@@ -145,23 +150,26 @@ def verdict(
     (0.8, True)
     """
     if not curves or not math.isfinite(ceiling):
-        return Verdict(label, len(curves), math.nan, math.nan, 0, None, math.nan)
+        nan = math.nan
+        return Verdict(label, len(curves), nan, nan, nan, nan, 0, None, nan)
     ends = min(float(c.x[-1]) for c in curves)
     where = min(at, ends)
     shares = np.array([np.interp(where, c.x, c.y) for c in curves]) / ceiling
-    # Of means of many decimals: 0.95 of a ceiling must not fail by the last bit.
-    enough = shares >= share - 1e-9
-    reached = bool(shares.mean() >= share - 1e-9)
+    found = paired_t_interval(shares, np.zeros(len(shares)))
+    least = share - 1e-9  # 0.95 of a ceiling must not fail by the last bit
+    reached = found.mean >= least
     mean, _ = mean_and_std(curves)
     x = np.mean([c.x[: len(mean)] for c in curves], axis=0)
     return Verdict(
         label=label,
         seeds=len(curves),
         at=where,
-        share=float(shares.mean()),
-        seeds_reached=int(enough.sum()),
+        share=found.mean,
+        low=found.low,
+        high=found.high,
+        seeds_reached=int((shares >= least).sum()),
         reached=reached if reached or ends >= NEARLY * at else None,
-        reached_at=labels_to_reach(Curve(x, mean, curves[0].metric), share * ceiling - 1e-9),
+        reached_at=labels_to_reach(Curve(x, mean, curves[0].metric), least * ceiling),
     )
 
 
