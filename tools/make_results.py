@@ -52,17 +52,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write_pages(found: list[tuple[Study, list[Entry]]], results: Path, docs: Path) -> None:
-    """Writes pages and index to `results`, and pictures to `images`, of the folder `docs`."""
+    """Writes pages and pictures to `results` and `images` of the folder `docs`, and the index.
+
+    A page whose study has no stored run any more is removed.
+    """
     (docs / 'results').mkdir(parents=True, exist_ok=True)
     (docs / 'images').mkdir(exist_ok=True)
     for study, entries in found:
+        page = docs / 'results' / f'{study.name}.md'
         if not any(entry.cells for entry in entries):
+            page.unlink(missing_ok=True)
             continue
         figure, picture = study_figure(study, entries), None
         if figure is not None:
             to_png(figure, docs / 'images' / f'{study.name}_curves.png')
             picture = f'../images/{study.name}_curves.png'
-        _write(docs / 'results' / f'{study.name}.md', study_page(study, entries, picture))
+        _write(page, study_page(study, entries, picture))
     _write(docs / 'results' / 'README.md', index_page(found, _by_hand(results)))
 
 
@@ -76,7 +81,7 @@ def _by_hand(results: Path) -> dict[str, str]:
 def _list_missing(found: list[tuple[Study, list[Entry]]]) -> None:
     for study, entries in found:
         lines = missing_runs(entries)
-        print(f'{study.name}: ' + ('complete' if not lines else ''))
+        print(f'{study.name}:' if lines else f'{study.name}: complete')
         for line in lines:
             print(f'  {line}')
 
