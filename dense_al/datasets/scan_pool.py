@@ -16,12 +16,12 @@ from torch.utils.data import Dataset
 from dense_al.datasets.nuscenes import read_nuscenes
 from dense_al.datasets.scans import ScanRecord, ScanSource
 from dense_al.datasets.semantic_kitti import read_semantic_kitti
-from dense_al.datasets.voxels import Augment, Voxelize
+from dense_al.datasets.voxels import Augment, NearLabels, Voxelize
 from dense_al.pool import AnswerStore
 from dense_al.registry import ConfigError, Registry, check_keys, nearest
 
 SCAN_STEPS = Registry('step of the pipeline')
-for _cls in (Augment, Voxelize):
+for _cls in (Augment, NearLabels, Voxelize):
     SCAN_STEPS.register(_cls)
 
 READERS: dict[str, tuple[Callable[..., ScanSource], tuple[str, ...]]] = {

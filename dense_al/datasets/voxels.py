@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from dense_al.structures import IGNORE
 
@@ -192,6 +193,60 @@ class Augment:
         if rng is None:
             raise ValueError('Expected a generator to augment with, but got none')
         return {**scan, 'points': augment(scan['points'], rng, **vars(self))}
+
+
+def near_labels(points: np.ndarray, labels: np.ndarray, margin: float) -> np.ndarray:
+    """Which points lie at a labelled point or near one, seen from above.
+
+    Args:
+        points: (N, 2 or more) float: x, y in metres first.
+        labels: (N,) integers, `IGNORE` where unlabelled.
+        margin: Metres, >= 0.
+
+    Returns:
+        (N,) bool; all of them where no point has a label.
+
+    >>> points = np.array([[0.0, 0, 0], [3, 0, 9], [5, 0, 0]])
+    >>> near_labels(points, np.array([2, 255, 255]), 4).tolist()
+    [True, True, False]
+    """
+    known = np.asarray(labels) != IGNORE
+    if known.all() or not known.any():
+        return np.ones(len(points), bool)
+    ground = points[:, :2].astype(np.float64)
+    distance, _ = cKDTree(ground[known]).query(ground[~known], distance_upper_bound=margin)
+    near = known.copy()
+    near[~known] = np.isfinite(distance)
+    return near
+
+
+@dataclass(frozen=True)
+class NearLabels:
+    """Leaves out what lies far from all labels, so that training spends no time on it.
+
+    Where a few regions of a scan are answered most of its points teach nothing and only give
+    context. A scan that is labelled all over, or not at all, stays as it is. No published system
+    does so.
+
+    Args:
+        margin: Metres of context around labelled points, seen from above, >= 0.
+    """
+
+    margin: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < np.inf:
+            raise ValueError(f'Expected `margin` >= 0, but got {self.margin!r}')
+
+    def __call__(
+        self, scan: Mapping[str, Any], rng: np.random.Generator | None = None
+    ) -> dict[str, Any]:
+        """The scan with fewer `points`, `labels` and `weights`; the last two if present."""
+        if scan.get('labels') is None:
+            return dict(scan)
+        near = near_labels(scan['points'], scan['labels'], self.margin)
+        parts = {key: scan.get(key) for key in ('points', 'labels', 'weights')}
+        return {**scan, **{k: values[near] for k, values in parts.items() if values is not None}}
 
 
 @dataclass(frozen=True)

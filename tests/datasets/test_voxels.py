@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from dense_al.datasets import voxels as module
-from dense_al.datasets.voxels import Augment, Voxelize, augment, majority, voxelize
+from dense_al.datasets.voxels import (
+    Augment,
+    NearLabels,
+    Voxelize,
+    augment,
+    majority,
+    near_labels,
+    voxelize,
+)
 
 
 def cloud(n=3000, seed=0, extent=8.0):
@@ -199,3 +207,31 @@ def test_steps():
     assert scan['points'] is points
     with pytest.raises(ValueError, match='generator'):
         Augment()(scan)
+
+
+def test_what_lies_far_from_all_labels_is_left_out():
+    points, _ = cloud()
+    labels = np.full(len(points), 255, np.uint8)
+    labels[:3] = [2, 0, 1]
+    weights = np.linspace(0, 1, len(points))
+    scan = NearLabels(2.0)({'points': points, 'labels': labels, 'weights': weights, 'sample': 7})
+    apart = np.linalg.norm(points[:, None, :2].astype(float) - points[None, :3, :2], axis=2)
+    near = (apart <= 2.0).any(axis=1)
+    assert 3 < near.sum() < len(points)
+    np.testing.assert_array_equal(scan['points'], points[near])
+    np.testing.assert_array_equal(scan['labels'], labels[near])
+    np.testing.assert_array_equal(scan['weights'], weights[near])
+    assert scan['sample'] == 7
+
+
+@pytest.mark.parametrize('label', [255, 3])
+def test_scans_with_all_labels_or_none_stay_whole(label):
+    points, _ = cloud()
+    assert near_labels(points, np.full(len(points), label), 0.1).all()
+    whole = NearLabels(0.1)({'points': points, 'sample': 0})
+    np.testing.assert_array_equal(whole['points'], points)
+
+
+def test_a_margin_below_zero_is_refused():
+    with pytest.raises(ValueError, match='`margin` >= 0'):
+        NearLabels(-1)

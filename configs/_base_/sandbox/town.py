@@ -1,12 +1,13 @@
 # The generated LiDAR world with a network small enough for two CPU cores.
 _base_ = ['./runtime.py']
 sandbox = dict(
-    world='town', root='data/town', spec=dict(seed=0), metric='mIoU',
+    world='town', root='data/town', metric='mIoU',
+    spec=dict(seed=0, n_train_sequences=24, frames=40),
     budget=dict(per_round=1, unit='percent'))
 default_scope = 'dense_al'
 data = dict(type='ScanDataset', format='semantic_kitti', root='data/town', label_map='data/town/town.yaml')
 voxelize = dict(type='Voxelize', size=0.2)
-train_pipeline = [dict(type='Augment', jitter=0.05), voxelize]
+train_pipeline = [dict(type='NearLabels', margin=8.0), dict(type='Augment', jitter=0.05), voxelize]
 train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False,
     dataset=dict(**data, split='train', pipeline=train_pipeline))
