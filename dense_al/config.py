@@ -45,11 +45,13 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
     return cfg
 
 
-def read_config(path: str | Path) -> Config:
+def read_config(path: str | Path, environment: bool = True) -> Config:
     """Reads an mmengine config, which need not have the four dicts.
 
     Args:
         path: The file; its `_base_` may name configs of the installed mmseg as ``mmseg::...``.
+        environment: Whether ``{{$NAME:default}}`` becomes the value of the environment variable;
+            left as it is the config reads the same on every machine.
 
     Raises:
         ConfigError: No such file, or a missing `_base_`.
@@ -62,7 +64,8 @@ def read_config(path: str | Path) -> Config:
     ops.install()  # modules that the config imports may load mmdet or mmseg
     with tempfile.TemporaryDirectory(prefix='dense_al_') as folder:
         try:
-            return Config.fromfile(str(_with_resolved_bases(path, Path(folder))))
+            file = str(_with_resolved_bases(path, Path(folder)))
+            return Config.fromfile(file, use_environment_variables=environment)
         except FileNotFoundError as error:
             raise ConfigError(f'In {path}: {error}') from error
 

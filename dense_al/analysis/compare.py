@@ -11,14 +11,13 @@ from typing import Any
 
 from dense_al.analysis.cells import (
     cell_file,
-    config_key,
     curve_of_cell,
+    key_of_file,
     read_cell,
     write_cell,
 )
 from dense_al.analysis.curves import Curve, load_curve, load_run
 from dense_al.analysis.statistics import SummaryRow, gap_closed
-from dense_al.config import read_config
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'al_train.py'
 
@@ -112,7 +111,7 @@ class Grid:
         return read_cell(cell_file(self.cells, Path(config).stem, seed), self._key(config))
 
     def _key(self, config: str) -> str:
-        return config_key(read_config(config).pretty_text, self.options)
+        return key_of_file(config, self.options)
 
     def _commands(self, configs: Sequence[str], seed: int) -> list[Command]:
         """What runs the configs of a seed; all but the first take over what they share."""

@@ -39,7 +39,7 @@ def colour_of(number: int) -> str:
 def learning_curves(
     groups: Mapping[str, Sequence[Curve]],
     full_supervision: float | None = None,
-    floor: bool = True,
+    floor: bool | float = True,
 ) -> Figure:
     """Learning curves: mean per method with a band of one standard deviation, thin lines per seed.
 
@@ -47,7 +47,8 @@ def learning_curves(
         groups: The curves of each method, all against the same axis and metric. The mean is taken
             where all seeds of a method reach, linear between rounds.
         full_supervision: Metric with all labels, drawn as a dashed line.
-        floor: Whether to draw the mean metric of the first round as a dotted line.
+        floor: Metric of a model without what is asked for, drawn as a dotted line; True: the mean
+            metric of the first round.
 
     Returns:
         The figure.
@@ -58,9 +59,11 @@ def learning_curves(
     figure, axes = _figure()
     for number, (method, members) in enumerate(groups.items()):
         _draw_method(axes, number, method, members)
-    if floor:
-        start = float(np.mean([c.y[0] for c in curves]))
-        axes.axhline(start, color=FAINT, lw=1.1, ls=':', label='first round', zorder=1)
+    if floor is not False:
+        first = floor is True
+        level = float(np.mean([c.y[0] for c in curves])) if first else float(floor)
+        label = 'first round' if first else 'floor'
+        axes.axhline(level, color=FAINT, lw=1.1, ls=':', label=label, zorder=1)
     if full_supervision is not None:
         axes.axhline(full_supervision, color=INK, lw=1.1, ls='--', label='all labels', zorder=1)
     axes.set_xlabel(curves[0].x_label)
