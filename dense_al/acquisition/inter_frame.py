@@ -22,7 +22,9 @@ MODES = ('strict', 'paper')
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """What is held of a frame: its (P, C) probabilities, (P, 3) places and (P,) regions."""
+    """What is held of a frame: its (P, C) probabilities, (P, 3) places and (P,) regions, and a tree
+    of the places, None where none is needed.
+    """
 
     sample: int
     sequence: int
@@ -30,6 +32,7 @@ class _Frame:
     points: np.ndarray
     regions: np.ndarray
     size: np.ndarray
+    tree: Any
 
 
 @ACQUISITIONS.register
@@ -111,13 +114,15 @@ class InterFrame(Acquisition):
         sequences = units.manifest.sequences  # type: ignore[attr-defined]
         done = self._window.close() if sequences[sample] != self._sequence else []
         self._sequence = sequences[sample]
+        points = units.points(sample)  # type: ignore[attr-defined]
         frame = _Frame(
             sample=sample,
             sequence=sequences.index(self._sequence),
             probs=np.ascontiguousarray(prediction.probs[..., 0].T.cpu().numpy(), np.float32),
-            points=units.points(sample),  # type: ignore[attr-defined]
+            points=points,
             regions=units.map(sample).ravel(),
             size=units.sizes(sample),
+            tree=None if self.approximate else F.search_tree(points),
         )
         done += self._window.add(frame)
         return ElementRows.concatenate([self._rows(*item) for item in done])
@@ -135,6 +140,7 @@ class InterFrame(Acquisition):
             max_distance=self.max_distance,
             approximate=self.approximate,
             measure=self.measure,
+            neighbour_trees=None if self.approximate else [other.tree for other in neighbours],
         )
         n = len(frame.size)
         values = np.column_stack([divergence, entropy, matches > 0, frame.points])

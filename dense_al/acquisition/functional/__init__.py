@@ -23,7 +23,7 @@ from dense_al.acquisition.functional.domain import (
     flip_entropy,
     random_among_top,
 )
-from dense_al.acquisition.functional.inter_frame import inter_frame_scores
+from dense_al.acquisition.functional.inter_frame import inter_frame_scores, search_tree
 from dense_al.acquisition.functional.inter_frame_select import select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
 from dense_al.acquisition.functional.kmeans import weighted_kmeans
@@ -98,6 +98,7 @@ __all__ = [
     'region_topk_mean',
     'ripu_score',
     'ripu_select',
+    'search_tree',
     'select_inter_frame',
     'surface_variation',
     'weighted_kmeans',
