@@ -169,7 +169,7 @@ class InterFrame(Acquisition):
         rows = rows.sorted_by_key()
         closed = given.ledger.asked(self.kind, rows, given.ask_declined_again)
         closed |= given.ledger.by_model(self.kind, rows, given.round_number)
-        closed |= in_query(rows, query)
+        closed |= rows.among(query.keys)
         spend = given.spend(self.kind, rows)
         amount = self.pseudo_budget * given.amount
         nothing = np.zeros(len(rows), bool)
@@ -205,10 +205,3 @@ class InterFrame(Acquisition):
             sequence=features[:, SEQUENCE].astype(np.int64),
         )
         return order[picks]
-
-
-def in_query(rows: ElementRows, query: Query) -> np.ndarray:
-    """(N,) bool: which rows a query holds."""
-    keys = set(zip(query.sample.tolist(), query.instance.tolist(), query.unit.tolist()))
-    own = zip(rows.sample.tolist(), rows.instance.tolist(), rows.unit.tolist())
-    return np.fromiter((key in keys for key in own), bool, len(rows))

@@ -55,7 +55,7 @@ def write_questions(
     ask = _ask_pixels if asking.query.kind == 'point' else _ask_units
     if form_of(asking) == 'answers':
         ask = _ask_objects
-    samples = [ask(folder, asking, int(s)) for s in np.unique(asking.query.sample)]
+    samples = [ask(folder, asking, sample) for sample in asking.query.by_sample]
     content: dict[str, Any] = {
         'kind': asking.query.kind,
         'form': form_of(asking),
@@ -75,7 +75,7 @@ def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:
     """The questions about a sample's objects, in the order of the query."""
     width = asking.manifest.size(sample)[1]
     questions = []
-    for row in np.flatnonzero(asking.query.sample == sample):
+    for row in asking.query.by_sample[sample]:
         question = {'instance': int(asking.query.instance[row])}
         if asking.query.kind == 'point':
             y, x = divmod(int(asking.query.unit[row]), width)
@@ -87,7 +87,7 @@ def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:
 def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     """Writes one image with the outlines of the units asked."""
     query, name = asking.query, plain_name(asking.manifest.names[sample])
-    units = query.unit[query.sample == sample]
+    units = query.unit[query.by_sample[sample]]
     unit_map = np.zeros(asking.manifest.size(sample), np.int32)
     if query.kind not in WHOLE:
         unit_map = asking.units.map(sample)
@@ -107,7 +107,7 @@ def _ask_pixels(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     """Writes one image with a cross around each pixel asked, the pixel itself left as it is."""
     query, name = asking.query, plain_name(asking.manifest.names[sample])
     height, width = asking.manifest.size(sample)
-    at = [divmod(unit, width) for unit in query.unit[query.sample == sample].tolist()]
+    at = [divmod(unit, width) for unit in query.unit[query.by_sample[sample]].tolist()]
     picture = Image.fromarray(read_image(asking.manifest.paths[sample]))
     pen = ImageDraw.Draw(picture)
     numbers = np.zeros((height, width), np.uint16)

@@ -1,7 +1,9 @@
 """Element rows and queries: what an acquisition produces."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -99,6 +101,18 @@ class ElementRows:
         order = np.lexsort((self.unit, self.instance, self.sample))
         return self.take(order)
 
+    @property
+    def keys(self) -> np.ndarray:
+        """(N, 3) int64 sample, instance, unit."""
+        return np.stack([self.sample, self.instance, self.unit], axis=1)
+
+    def among(self, keys: np.ndarray) -> np.ndarray:
+        """(N,) bool: which rows have one of (K, 3) int64 keys (sample, instance, unit)."""
+        if not len(keys):
+            return np.zeros(len(self), bool)
+        numbers = _numbers(np.concatenate([self.keys, keys]))
+        return np.isin(numbers[: len(self)], numbers[len(self) :])
+
 
 @dataclass(frozen=True, eq=False)
 class Query:
@@ -123,8 +137,7 @@ class Query:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f'Expected `kind` to be one of {KINDS}, but got {self.kind!r}')
-        keys = np.stack([self.sample, self.instance, self.unit], axis=1)
-        if len(np.unique(keys, axis=0)) != len(keys):
+        if len(np.unique(_numbers(self.keys))) != len(self):
             raise ValueError('Expected every unit to be asked once, but got a repeated key')
         if self.notes is not None and len(self.notes) != len(self):
             raise ValueError(f'Expected {len(self)} notes, but got {len(self.notes)}')
@@ -136,6 +149,16 @@ class Query:
 
     def __len__(self) -> int:
         return len(self.sample)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(Q, 3) int64 sample, instance, unit."""
+        return np.stack([self.sample, self.instance, self.unit], axis=1)
+
+    @cached_property
+    def by_sample(self) -> dict[int, np.ndarray]:
+        """Sample -> (q,) int64 its rows in the order of the query; samples ascending."""
+        return by_sample(self.sample)
 
     def table(self) -> pa.Table:
         """The query as an Arrow table, one row per unit."""
@@ -152,3 +175,28 @@ class Query:
         columns = {name: table[name].to_numpy() for name in names}
         notes = tuple(table['note'].to_pylist()) if 'note' in table.column_names else None
         return cls(kind=kind, notes=notes, **columns)
+
+
+def by_sample(sample: np.ndarray) -> dict[int, np.ndarray]:
+    """Sample -> (n,) int64 the rows of (N,) that name it, ascending; samples ascending.
+
+    >>> {sample: rows.tolist() for sample, rows in by_sample(np.array([7, 2, 7])).items()}
+    {2: [1], 7: [0, 2]}
+    """
+    order = np.argsort(sample, kind='stable')
+    first = np.flatnonzero(np.diff(sample[order], prepend=-1))
+    samples = sample[order[first]].tolist()
+    return dict(zip(samples, np.split(order, first[1:])))
+
+
+def _numbers(keys: np.ndarray) -> np.ndarray:
+    """(N,) int64, one number for each different row of (N, 3) int64 keys."""
+    keys = keys - keys.min(axis=0, initial=0)
+    sample, instance, unit = keys.T
+    ranges = [int(n) for n in keys.max(axis=0, initial=0) + 1]
+    if math.prod(ranges) < 2**63:
+        return (sample * ranges[1] + instance) * ranges[2] + unit
+    # Numbers of pixels times many samples do not fit: count what occurs instead.
+    inner = np.unique(unit, return_inverse=True)[1].ravel()
+    outer = np.unique(sample * ranges[1] + instance, return_inverse=True)[1].ravel()
+    return outer * (int(inner.max()) + 1) + inner
