@@ -1,6 +1,5 @@
 """Element rows and queries: what an acquisition produces."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -110,8 +109,8 @@ class ElementRows:
         """(N,) bool: which rows have one of (K, 3) int64 keys (sample, instance, unit)."""
         if not len(keys):
             return np.zeros(len(self), bool)
-        numbers = _numbers(np.concatenate([self.keys, keys]))
-        return np.isin(numbers[: len(self)], numbers[len(self) :])
+        own, others = _numbers(self, keys)
+        return np.isin(own, others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +136,7 @@ class Query:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f'Expected `kind` to be one of {KINDS}, but got {self.kind!r}')
-        if len(np.unique(_numbers(self.keys))) != len(self):
+        if len(np.unique(_numbers(self)[0])) != len(self):
             raise ValueError('Expected every unit to be asked once, but got a repeated key')
         if self.notes is not None and len(self.notes) != len(self):
             raise ValueError(f'Expected {len(self)} notes, but got {len(self.notes)}')
@@ -189,14 +188,29 @@ def by_sample(sample: np.ndarray) -> dict[int, np.ndarray]:
     return dict(zip(samples, np.split(order, first[1:])))
 
 
-def _numbers(keys: np.ndarray) -> np.ndarray:
-    """(N,) int64, one number for each different row of (N, 3) int64 keys."""
-    keys = keys - keys.min(axis=0, initial=0)
-    sample, instance, unit = keys.T
-    ranges = [int(n) for n in keys.max(axis=0, initial=0) + 1]
-    if math.prod(ranges) < 2**63:
-        return (sample * ranges[1] + instance) * ranges[2] + unit
-    # Numbers of pixels times many samples do not fit: count what occurs instead.
-    inner = np.unique(unit, return_inverse=True)[1].ravel()
-    outer = np.unique(sample * ranges[1] + instance, return_inverse=True)[1].ravel()
-    return outer * (int(inner.max()) + 1) + inner
+def _numbers(*tables: ElementRows | Query | np.ndarray) -> list[np.ndarray]:
+    """For each table of N keys (N,) int64 numbers, equal where the keys are.
+
+    Args:
+        *tables: Rows, queries or (N, 3) int64 keys (sample, instance, unit).
+    """
+    columns = [_columns(table) for table in tables]
+    lowest = [min(int(c.min(initial=0)) for c in same) for same in zip(*columns)]
+    highest = [max(int(c.max(initial=0)) for c in same) for same in zip(*columns)]
+    _, instances, units = (high - low + 1 for low, high in zip(lowest, highest))
+    if (highest[0] - lowest[0] + 1) * instances * units < 2**63:
+        return [
+            ((s - lowest[0]) * instances + (i - lowest[1])) * units + (u - lowest[2])
+            for s, i, u in columns
+        ]
+    # So large numbers do not fit into one: count what occurs instead.
+    keys = np.concatenate([np.stack(of_table, axis=1) for of_table in columns])
+    number = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    return np.split(number, np.cumsum([len(c[0]) for c in columns[:-1]]))
+
+
+def _columns(table: ElementRows | Query | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sample, instance and unit, each (N,) int64."""
+    if isinstance(table, np.ndarray):
+        return table[:, 0], table[:, 1], table[:, 2]
+    return table.sample, table.instance, table.unit
