@@ -42,7 +42,7 @@ class InterFrame(Acquisition):
     Args:
         unit: Config of the units, regions of scans.
         n_neighbours: Frames that each frame is compared with, half of them before it.
-        stride: Frames from one neighbour to the next.
+        stride: Frames from one neighbour to the next, by their numbers in the sequence.
         max_distance: Metres up to which the nearest point of another frame is the same place.
         min_distance: Metres between the centres of regions that show different places.
         mode: `strict`: exactly within the budget, and no region near one that was asked in any
@@ -108,7 +108,8 @@ class InterFrame(Acquisition):
         self.halo = self._window.reach
 
     def observe(self, prediction: SegPrediction, sample: int, units: Units) -> ElementRows:
-        sequences = units.manifest.sequences  # type: ignore[attr-defined]
+        manifest = units.manifest  # type: ignore[attr-defined]
+        sequences = manifest.sequences
         done = self._window.close() if sequences[sample] != self._sequence else []
         self._sequence = sequences[sample]
         frame = _Frame(
@@ -119,7 +120,7 @@ class InterFrame(Acquisition):
             regions=units.map(sample).ravel(),
             size=units.sizes(sample),
         )
-        done += self._window.add(frame)
+        done += self._window.add(int(manifest.frames[sample]), frame)
         return ElementRows.concatenate([self._rows(*item) for item in done])
 
     def flush(self) -> ElementRows:
