@@ -31,9 +31,9 @@ from dense_al.adapters.runner import (
 )
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.adapters.tracker import begin_round, curve_visualizer
-from dense_al.datasets.images import image_size
 from dense_al.pool import Ledger
 from dense_al.progress import bar
+from dense_al.regions import image_size
 from dense_al.registry import ConfigError
 from dense_al.structures import IGNORE, Label, Manifest
 

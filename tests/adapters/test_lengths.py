@@ -1,7 +1,9 @@
 """How long a round is where several processes train, and how many classes a pool may have."""
 
+import mmcv
 import numpy as np
 import pytest
+from PIL import Image
 
 from dense_al.adapters import framework
 from dense_al.adapters.task import Rounds, TrainJob
@@ -60,3 +62,13 @@ def test_more_classes_than_a_byte_names_are_refused(small_config):
     assert len(built(small_config(more=more.format(n=255))).classes) == 255
     with pytest.raises(ConfigError, match='at most 255 classes in .*but got 256'):
         built(small_config(more=more.format(n=256)))
+
+
+@pytest.mark.parametrize('kind', ['tif', 'webp', 'jpg'])
+def test_sizes_in_the_manifest_are_those_of_what_is_loaded(tmp_path, kind):
+    exif = Image.Exif()
+    exif[274] = 6
+    path = str(tmp_path / f'a.{kind}')
+    Image.new('RGB', (30, 20)).save(path, exif=exif)
+    size = framework._manifest([dict(img_path=path)]).size(0)
+    assert size == mmcv.imread(path).shape[:2]
