@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from dense_al import ops
-from dense_al.registry import ConfigError, nearest
+from dense_al.registry import ConfigError, nearest, type_name
 
 DICTS = ('acquisition', 'oracle', 'budget', 'rounds')
 SANDBOXES = {
@@ -87,7 +87,7 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
                           f'{nearest(scope, SANDBOXES)}')  # fmt: skip
     model = cfg.get('model') or {}
     head = model.get('roi_head') or {}
-    weak = head.get('type') == 'WeakRoIHead'
+    weak = type_name(head) == 'WeakRoIHead'
     masks = bool(model.get('mask_head') or head.get('mask_head'))
     small = Config.fromfile(
         str(configs / SANDBOXES['weak' if weak else 'masks' if masks else scope])

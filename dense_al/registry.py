@@ -119,3 +119,13 @@ AGGREGATES = Registry('aggregate')
 WEIGHTS = Registry('weight')
 UNITS = Registry('unit')
 ORACLES = Registry('oracle')
+
+
+def type_name(node: Any) -> str:
+    """The type of a dict of a config without its scope, '' for what is no dict or has none.
+
+    >>> type_name({'type': 'mmdet.PackDetInputs'}), type_name({'type': dict}), type_name(None)
+    ('PackDetInputs', 'dict', '')
+    """
+    given = node.get('type', '') if isinstance(node, Mapping) else ''
+    return str(getattr(given, '__name__', given)).rsplit('.', 1)[-1]

@@ -45,7 +45,7 @@ class InterFrame(Acquisition):
     Args:
         unit: Config of the units, regions of scans.
         n_neighbours: Frames that each frame is compared with, half of them before it.
-        stride: Frames from one neighbour to the next.
+        stride: Frames from one neighbour to the next, by their numbers in the sequence.
         max_distance: Metres up to which the nearest point of another frame is the same place.
         min_distance: Metres between the centres of regions that show different places.
         mode: `strict`: exactly within the budget, and no region near one that was asked in any
@@ -111,7 +111,8 @@ class InterFrame(Acquisition):
         self.halo = self._window.reach
 
     def observe(self, prediction: SegPrediction, sample: int, units: Units) -> ElementRows:
-        sequences = units.manifest.sequences  # type: ignore[attr-defined]
+        manifest = units.manifest  # type: ignore[attr-defined]
+        sequences = manifest.sequences
         done = self._window.close() if sequences[sample] != self._sequence else []
         self._sequence = sequences[sample]
         points = units.points(sample)  # type: ignore[attr-defined]
@@ -124,7 +125,7 @@ class InterFrame(Acquisition):
             size=units.sizes(sample),
             tree=None if self.approximate else F.search_tree(points),
         )
-        done += self._window.add(frame)
+        done += self._window.add(int(manifest.frames[sample]), frame)
         return ElementRows.concatenate([self._rows(*item) for item in done])
 
     def flush(self) -> ElementRows:
@@ -175,7 +176,7 @@ class InterFrame(Acquisition):
         rows = rows.sorted_by_key()
         closed = given.ledger.asked(self.kind, rows, given.ask_declined_again)
         closed |= given.ledger.by_model(self.kind, rows, given.round_number)
-        closed |= in_query(rows, query)
+        closed |= rows.among(query.keys)
         spend = given.spend(self.kind, rows)
         amount = self.pseudo_budget * given.amount
         nothing = np.zeros(len(rows), bool)
@@ -211,10 +212,3 @@ class InterFrame(Acquisition):
             sequence=features[:, SEQUENCE].astype(np.int64),
         )
         return order[picks]
-
-
-def in_query(rows: ElementRows, query: Query) -> np.ndarray:
-    """(N,) bool: which rows a query holds."""
-    keys = set(zip(query.sample.tolist(), query.instance.tolist(), query.unit.tolist()))
-    own = zip(rows.sample.tolist(), rows.instance.tolist(), rows.unit.tolist())
-    return np.fromiter((key in keys for key in own), bool, len(rows))

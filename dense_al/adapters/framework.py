@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_world_size
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.visualization import Visualizer
@@ -30,11 +31,11 @@ from dense_al.adapters.runner import (
 )
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.adapters.tracker import begin_round, curve_visualizer
-from dense_al.datasets.images import image_size
 from dense_al.pool import Ledger
 from dense_al.progress import bar
+from dense_al.regions import image_size
 from dense_al.registry import ConfigError
-from dense_al.structures import Label, Manifest
+from dense_al.structures import IGNORE, Label, Manifest
 
 
 class FrameworkTask(ABC):
@@ -77,6 +78,11 @@ class FrameworkTask(ABC):
             raise ConfigError(
                 f'Expected at least {self.least_classes} classes in '
                 f'`train_dataloader.dataset.metainfo.classes`, but got {self.classes}'
+            )
+        if self.form == 'pixels' and len(self.classes) > IGNORE:
+            raise ConfigError(
+                f'Expected at most {IGNORE} classes in `train_dataloader.dataset.metainfo.classes`,'
+                f' as a label of a pixel is one byte, but got {len(self.classes)}'
             )
         self.manifest = _manifest(self._records)
         self._add_source(surgery.source_of(cfg))
@@ -215,13 +221,14 @@ class FrameworkTask(ABC):
         loader.pop('batch_sampler', None)
         loader['dataset'] = self._answered(job)
         loader['sampler'] = self._sampler(loader)
-        batch = int(loader.get('batch_size', 1))
+        # What all processes together see in one iteration.
+        batch = int(loader.get('batch_size', 1)) * get_world_size()
         length = surgery.set_length(
             cfg,
             self._rounds.iterations_of(job.round_number),
             self._rounds.epochs,
             per_epoch=-(-len(loader['dataset']) // batch),
-            old_per_epoch=-(-len(self.manifest) * surgery.repeats(cfg) // batch),
+            old_per_epoch=-(-self.manifest.n_pool * surgery.repeats(cfg) // batch),
         )
         later = self._rounds.later or {}
         if job.round_number > 0 and 'param_scheduler' in later:

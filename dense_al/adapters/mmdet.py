@@ -27,7 +27,7 @@ from dense_al.datasets.coco_masks import mask_of
 from dense_al.datasets.detection import PoolDetDataset
 from dense_al.datasets.pipelines import with_masks, with_points
 from dense_al.pool import BoxStore, InstanceStore, Ledger, TagStore
-from dense_al.registry import ConfigError, nearest
+from dense_al.registry import ConfigError, nearest, type_name
 from dense_al.structures import (
     Boxes,
     DetectionOptions,
@@ -65,7 +65,7 @@ class MMDetTask(FrameworkTask):
         mask_head = _mask_head(cfg['model'])
         self.form = 'boxes' if mask_head is None else 'masks'
         self.learns_points = mask_head in POINT_HEADS
-        self.learns_tags = roi_head.get('type') == 'WeakRoIHead'
+        self.learns_tags = type_name(roi_head) == 'WeakRoIHead'
         super().__init__(cfg, rounds)
         if self._source is not None:
             raise ConfigError('Expected no `source` with mmdet: only mmseg learns from two domains')
@@ -181,7 +181,7 @@ class MMDetTask(FrameworkTask):
     def _prepare(self, cfg: Any) -> None:
         evaluator = cfg['val_evaluator']
         for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-            if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
+            if type_name(metric) == 'CocoMetric':
                 metric['classwise'] = True  # results of classes, for the report
 
     def _answered(self, job: TrainJob) -> PoolDetDataset:
@@ -212,7 +212,7 @@ class MMDetTask(FrameworkTask):
 
     def _sampler(self, loader: dict[str, Any]) -> dict[str, Any]:
         given = loader.get('sampler') or {}
-        return given if given.get('type') == 'LevelSampler' else super()._sampler(loader)
+        return given if type_name(given) == 'LevelSampler' else super()._sampler(loader)
 
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         in_force = ledger.in_force()
@@ -240,10 +240,10 @@ def check_metric(evaluator: Any, metric: str) -> None:
     names: list[str] = []
     for node in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
         kinds = node.get('metric', 'bbox')
-        if node.get('type') == 'CocoMetric' and not node.get('prefix'):
+        if type_name(node) == 'CocoMetric' and not node.get('prefix'):
             kinds = [kinds] if isinstance(kinds, str) else kinds
             names += [f'coco/{kind}_{name}' for kind in kinds for name in COCO]
-        elif node.get('type') == 'VOCMetric' and not node.get('prefix'):
+        elif type_name(node) == 'VOCMetric' and not node.get('prefix'):
             names += VOC
         else:
             return
@@ -256,4 +256,4 @@ def _mask_head(model: Any) -> str | None:
     head = model.get('mask_head') or (model.get('roi_head') or {}).get('mask_head')
     if isinstance(head, (list, tuple)):
         head = head[0] if head else None
-    return None if head is None else str(head.get('type')).rsplit('.', 1)[-1]
+    return None if head is None else type_name(head)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dense_al.datasets.pipelines import without_annotations
-from dense_al.registry import ConfigError, check_keys
+from dense_al.registry import ConfigError, check_keys, type_name
 
 UNWRAPPED = ('RepeatDataset', 'ConcatDataset')
 
@@ -45,7 +45,7 @@ def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
 
 def _unwrapped(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The data sets inside wrappers."""
-    name = str(node.get('type')).rsplit('.', 1)[-1]
+    name = type_name(node)
     if name == 'RepeatDataset':
         yield from _unwrapped(node['dataset'])
     elif name == 'ConcatDataset':
@@ -95,7 +95,7 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
 def repeats(cfg: Any) -> int:
     """How often one epoch of the config shows its data set."""
     node, times = cfg['train_dataloader']['dataset'], 1
-    while str(node.get('type')).rsplit('.', 1)[-1] == 'RepeatDataset':
+    while type_name(node) == 'RepeatDataset':
         times *= int(node['times'])
         node = node['dataset']
     return times
@@ -104,7 +104,7 @@ def repeats(cfg: Any) -> int:
 def local_norms(model: Any) -> None:
     """Replaces SyncBN, which needs several processes, by BN (in place)."""
     for node in dicts(model):
-        if node.get('type') == 'SyncBN':
+        if type_name(node) == 'SyncBN':
             node['type'] = 'BN'
 
 
@@ -117,7 +117,7 @@ def packed(pipeline: Sequence[Any], keys: Sequence[str]) -> list[Any]:
     """A copy of a pipeline that packs some more of a sample's keys into its metainfo."""
     kept = copy.deepcopy(list(pipeline))
     for step in kept:
-        if str(step.get('type')).startswith('Pack'):
+        if type_name(step).startswith('Pack'):
             default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor')
             given = step.get('meta_keys', (*default, 'flip', 'flip_direction'))
             step['meta_keys'] = (*given, *(k for k in keys if k not in given))
@@ -126,7 +126,7 @@ def packed(pipeline: Sequence[Any], keys: Sequence[str]) -> list[Any]:
 
 def is_epoch_based(train_cfg: dict[str, Any]) -> bool:
     """Whether a train_cfg counts in epochs."""
-    return bool(train_cfg.get('by_epoch')) or 'Epoch' in str(train_cfg.get('type'))
+    return bool(train_cfg.get('by_epoch')) or 'Epoch' in type_name(train_cfg)
 
 
 def set_length(
@@ -138,8 +138,8 @@ def set_length(
         cfg: The round's config.
         iterations: Iterations of the round, or
         epochs: passes over the labelled samples; None for both: as the config says.
-        per_epoch: Iterations of one pass over the labelled samples.
-        old_per_epoch: Iterations of one pass over the whole pool.
+        per_epoch: Iterations of one pass of all processes over the labelled samples.
+        old_per_epoch: Iterations of one pass of all processes over the whole pool.
 
     Returns:
         Iterations of the round.

@@ -65,7 +65,7 @@ class Files(Oracle):
         if not (ask / 'query.json').exists():
             write_questions(ask, asking, self.dominant, self.points)
         given.mkdir(parents=True, exist_ok=True)
-        samples = [int(s) for s in np.unique(asking.query.sample)]
+        samples = list(asking.query.by_sample)
         files = {s: given / label_name(asking, s) for s in samples}
         _check_no_strangers(given, [file.name for file in files.values()])
         there = [s for s in samples if files[s].exists()]
@@ -82,7 +82,7 @@ class Files(Oracle):
     def _read(self, asking: Asking, sample: int, file: Path) -> dict[int, Label | None]:
         """Row of the query -> what the label file of its sample says."""
         size, classes = asking.manifest.size(sample), asking.classes
-        rows = np.flatnonzero(asking.query.sample == sample).tolist()
+        rows = asking.query.by_sample[sample].tolist()
         form = form_of(asking)
         if form == 'answers':
             questions = asked_objects(asking, sample)

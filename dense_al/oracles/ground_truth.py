@@ -73,14 +73,13 @@ class GroundTruth(Oracle):
         declined = asking.rng.random(len(query)) < self.decline
         seeds = asking.rng.integers(0, 2**63, len(query))
         labels: dict[int, Label | None] = {}
-        for sample in np.unique(query.sample):
-            label = asking.read_label(int(sample))
-            part = self._part_of(label, asking, int(sample))
-            for i in np.flatnonzero(query.sample == sample):
+        for sample, rows in query.by_sample.items():
+            part = self._part_of(asking.read_label(sample), asking, sample)
+            for i in rows.tolist():
                 rng = np.random.default_rng(int(seeds[i]))
                 values = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
                 values = None if values is None else self._noisy(values, asking, rng)
-                labels[int(i)] = None if declined[i] else values
+                labels[i] = None if declined[i] else values
         return self._answers(asking, labels)
 
     def _part_of(self, label: Label, asking: Asking, sample: int) -> Part:
