@@ -16,7 +16,7 @@ from dense_al.engine.observe import observe
 from dense_al.engine.places import billed_once, places_of
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
-from dense_al.pool import Ledger, Units, price_kind, totals
+from dense_al.pool import Ledger, Units, counts_objects, price_kind, totals
 from dense_al.registry import ConfigError
 from dense_al.structures import Answer, Budget, ElementRows, Query, class_counts
 
@@ -173,6 +173,7 @@ class Learner:
                 rng=rng_for(self.seed, round_number, 'oracle'),
                 form=self.task.form,
                 ledger=self.store.ledger(before=round_number),
+                budget=self._budget(round_number),
             )
         )
         answers = billed_once(answers, self.units) + self._pseudo_labels(round_number)
@@ -252,15 +253,17 @@ class Learner:
     def _query_commit(
         self, round_number: int, query: Query, seconds: dict[str, float]
     ) -> dict[str, Any]:
-        budget = self.initial_budget if round_number == INITIAL else self.budget
         return {
             'round': round_number,
             'kind': query.kind,
             'acquisition': self.describe,
-            'budget': asdict(budget),
+            'budget': asdict(self._budget(round_number)),
             'n_units': len(query),
             'seconds': seconds,
         }
+
+    def _budget(self, round_number: int) -> Budget:
+        return self.initial_budget if round_number == INITIAL else self.budget
 
     def _observe(
         self, round_number: int, acquisition: Acquisition, ledger: Ledger
@@ -296,28 +299,33 @@ class Learner:
         return rows, forward
 
     def _asked_before(self, round_number: int) -> list[Query]:
-        """The queries of the rounds before this one, initial labels first."""
-        return [self.store.query(r) for r in range(INITIAL, round_number)]
+        """What was asked in the rounds before this one, initial labels first."""
+        again = self.oracle.ask_declined_again
+        return [self.store.asked(r, again) for r in range(INITIAL, round_number)]
 
     def prices(
         self,
         kind: str,
         size: np.ndarray,
         sample: np.ndarray,
-        objects: np.ndarray | float = 0.0,
+        objects: np.ndarray | float,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Clicks and seconds (N,) of units that are not answered yet.
+        """Clicks and seconds (N,) that units which are not answered yet are expected to take.
 
         Args:
             kind: Kind of the units.
             size: (N,) their pixels or points.
             sample: (N,) the samples they lie in.
-            objects: (N,) objects expected in each, where they are billed.
+            objects: (N,) objects expected in each; they count where they are billed.
         """
         whole = self.task.manifest.areas[sample]
-        oracle = self.oracle
-        priced = price_kind(kind, self.task.form, oracle.points, oracle.dominant)
-        return oracle.prices.of(priced, size, whole, objects)
+        oracle, form = self.oracle, self.task.form
+        drawn = objects if counts_objects(kind, form) else 0.0
+        priced = price_kind(kind, form, oracle.points, oracle.dominant)
+        clicks, seconds = oracle.prices.of(priced, size, whole, drawn)
+        points = 0.0 if kind == 'tags' else drawn * (oracle.points or 0)
+        each = oracle.prices.of('point', np.ones(len(size)), whole)
+        return clicks + points * each[0], seconds + points * each[1]
 
     def _start(self, round_number: int) -> Any:
         """Weights the round starts from."""
