@@ -55,8 +55,23 @@ class Selection:
     n_pool: int | None = None
     round_number: int = 0
 
-    def spend(self, kind: str, rows: ElementRows, objects: np.ndarray | float = 0.0) -> np.ndarray:
-        """(N,) float64: how much of the budget each row takes, with (N,) expected objects."""
+    def spend(self, kind: str, rows: ElementRows) -> np.ndarray:
+        """(N,) float64: how much of the budget each row takes.
+
+        Where a unit's price depends on what is drawn in it, that is what it is expected to take:
+        with the objects that its row expects, else as many as the images answered so far have on
+        average, before any is answered `EXPECTED_OBJECTS`. What is billed is what is drawn, so no
+        such guess is beyond the budget: one unit can always be asked.
+        """
+        none = self._measure(kind, rows, np.zeros(len(rows)))
+        if not self.budget.is_price:
+            return none
+        objects = np.full(len(rows), np.nan) if rows.objects is None else rows.objects
+        objects = np.where(np.isnan(objects), self.ledger.expected_objects(kind), objects)
+        return np.minimum(self._measure(kind, rows, objects), np.maximum(none, self.amount))
+
+    def _measure(self, kind: str, rows: ElementRows, objects: np.ndarray) -> np.ndarray:
+        """(N,) float64: how much of the budget each row takes with (N,) objects."""
         clicks, seconds = self.prices(kind, rows.size, rows.sample, objects)
         return self.budget.measure(rows.size, clicks, seconds)
 
@@ -102,7 +117,8 @@ class Acquisition(ABC):
         """What it asks of this round's predictions, given what was asked before.
 
         Args:
-            queries: Of the initial labels and of all rounds so far, with their notes.
+            queries: What was asked for the initial labels and in all rounds so far, with notes;
+                units that were left to be asked again are not among them.
         """
         return self.options
 

@@ -24,7 +24,7 @@ TIE = 1e-9  # far below any difference of scores that means something
 class PixelUncertainty(Acquisition):
     """Asks for the class of single pixels.
 
-    A pixel (unit = y * width + x) is offered once: those of earlier queries, answered or not, are
+    A pixel (unit = y * width + x) is offered once: those asked before, answered or declined, are
     left out. What `observe` draws comes from a stream of the round and the sample alone, so neither
     the order of the samples nor the number of processes matters. The published PixelPick never
     draws a pixel without a class, which it looks up; here it may be drawn, and is declined.

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from dense_al.pool import Ledger
 from dense_al.structures import (
+    ANSWERED,
     Answer,
     ElementRows,
     Manifest,
@@ -151,6 +152,24 @@ class RunStore:
         return Query.of_table(
             commit['kind'], pq.read_table(self.folder(round_number) / 'query.parquet')
         )
+
+    def asked(self, round_number: int, declined_again: bool = False) -> Query:
+        """What came of a round's query: without the units that were left to be asked again.
+
+        Args:
+            round_number: A round that is committed.
+            declined_again: Whether those that were declined may be asked again.
+        """
+        query = self.query(round_number)
+        names = ['sample', 'instance', 'unit', 'status', 'source']
+        table = pq.read_table(self.folder(round_number) / 'answers.parquet', columns=names)
+        closed = {
+            (row['sample'], row['instance'], row['unit'])
+            for row in table.to_pylist()
+            if row['source'] != 'model' and (row['status'] == ANSWERED or not declined_again)
+        }
+        keys = zip(query.sample.tolist(), query.instance.tolist(), query.unit.tolist())
+        return query.take(np.array([i for i, key in enumerate(keys) if key in closed], np.int64))
 
     def pseudo(self, round_number: int) -> Query | None:
         """What the model labels itself in a round whose query is committed, None for nothing."""

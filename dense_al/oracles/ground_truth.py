@@ -80,7 +80,8 @@ class GroundTruth(Oracle):
                 values = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
                 values = None if values is None else self._noisy(values, asking, rng)
                 labels[i] = None if declined[i] else values
-        return self._answers(asking, labels)
+        answers = self._answers(asking, labels)
+        return answers[: asking.enough(answers)]
 
     def _part_of(self, label: Label, asking: Asking, sample: int) -> Part:
         """(instance, unit, rng) -> what a sample's label says about one unit."""

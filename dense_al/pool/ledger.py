@@ -1,18 +1,23 @@
 """The ledger: what was asked, answered and paid; the fold of the rounds' answers."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from dense_al.pool.costs import EXPECTED_OBJECTS
 from dense_al.structures import (
     ANSWERED,
     Answer,
+    Boxes,
     ElementRows,
     Instances,
+    Tags,
     decode_boxes,
+    decode_tags,
     holds_boxes,
+    holds_tags,
 )
 
 
@@ -131,6 +136,19 @@ class Ledger:
         """Objects that have a box."""
         drawn = [a.payload for a in self.in_force() if holds_boxes(a.payload)]
         return sum(len(decode_boxes(payload)) for payload in drawn)
+
+    def expected_objects(self, kind: str) -> float:
+        """Objects in an image that nobody has answered yet; where `kind` is `tags`, classes.
+
+        As many as people found on average in those that were answered; before any was,
+        `EXPECTED_OBJECTS`.
+        """
+        holds = holds_tags if kind == 'tags' else holds_boxes
+        decode: Callable[[bytes], Boxes | Tags] = decode_tags if kind == 'tags' else decode_boxes
+        answered = [a.payload for a in self._of_people() if a.kind == kind and holds(a.payload)]
+        if not answered:
+            return EXPECTED_OBJECTS.get(kind, 0.0)
+        return sum(len(decode(payload)) for payload in answered) / len(answered)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(C,) int64: units in force whose dominant class is each class; of boxes, every object."""

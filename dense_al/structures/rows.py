@@ -24,6 +24,8 @@ class ElementRows:
         size: (N,) int64 pixels or points of the unit.
         category: (N,) int64 predicted dominant class of the unit, -1 where unknown.
         features: (N, D) float32, or None where the acquisition needs none.
+        objects: (N,) float64 objects that are expected in each unit, NaN where nobody knows; None
+            where that is so of all.
     """
 
     sample: np.ndarray
@@ -33,6 +35,7 @@ class ElementRows:
     size: np.ndarray
     category: np.ndarray
     features: np.ndarray | None = None
+    objects: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.sample)
@@ -158,6 +161,12 @@ class Query:
     def by_sample(self) -> dict[int, np.ndarray]:
         """Sample -> (q,) int64 its rows in the order of the query; samples ascending."""
         return by_sample(self.sample)
+
+    def take(self, index: np.ndarray) -> 'Query':
+        """The units at `index`, (K,) int64."""
+        names = ('sample', 'instance', 'unit', 'score', 'size')
+        notes = None if self.notes is None else tuple(self.notes[i] for i in index)
+        return replace(self, notes=notes, **{name: getattr(self, name)[index] for name in names})
 
     def table(self) -> pa.Table:
         """The query as an Arrow table, one row per unit."""

@@ -50,12 +50,19 @@ def prediction(sample, n_classes=4):
 
 
 class DetectionContract(AcquisitionContract):
+    form = 'boxes'
+
     def rows(self):
         task = StubTask(n_samples=6)
         units, acquisition = WholeImages(task.manifest), self.acquisition()
         return ElementRows.concatenate(
             [acquisition.observe(prediction(s), s, units) for s in range(6)]
         )
+
+    def test_what_is_drawn_in_an_image_is_part_of_its_price(self):
+        rows, kind = self.rows(), self.acquisition().kind
+        clicks = self.given(Budget(1e9, 'clicks')).spend(kind, rows.take(rows.size > 0))
+        assert (clicks >= (1 if kind == 'tags' else 4)).all()  # at least one object in each
 
     def select_with(self, acquisition, rows, ledger):
         query = acquisition.select(rows, selection(6, (ledger, 4)))
