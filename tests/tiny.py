@@ -48,9 +48,11 @@ def tiny_config(name):
         if 'pretrain' in sandbox:
             sandbox['pretrain'] = {**sandbox['pretrain'], 'scenes': 12, 'iterations': 1}
     first = cfg['rounds'].get('initial') or {}
-    for budget in (cfg['budget'], first.get('budget') or {}):
+    for budget, percent in ((cfg['budget'], 20), (first.get('budget') or {}, 40)):
         if budget.get('unit', 'units') == 'units' and budget:
             budget['per_round'] = 1
+        elif budget.get('unit') == 'percent' and budget['per_round'] < 100:
+            budget['per_round'] = percent  # of so few samples, one is no less
     rounds = cfg['rounds']
     rounds['count'] = min(rounds['count'], 3)
     if isinstance(rounds.get('iterations'), (list, tuple)):

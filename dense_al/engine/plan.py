@@ -23,6 +23,7 @@ class PoolEstimate:
         elements: Pixels or points.
         clicks: Clicks they are billed.
         seconds: Seconds they are billed.
+        cheapest: Pixels or points, clicks and seconds of the units that take the least of each.
         exact: Whether every sample was counted; else `units` is scaled up from some.
     """
 
@@ -30,12 +31,17 @@ class PoolEstimate:
     elements: float
     clicks: float
     seconds: float
+    cheapest: tuple[float, float, float]
     exact: bool
 
     def amount(self, budget: Budget) -> float:
         """The pool in the unit of a budget."""
         by_unit = {'units': self.units, 'clicks': self.clicks, 'seconds': self.seconds}
         return by_unit.get(budget.unit, self.elements)
+
+    def least(self, budget: Budget) -> float:
+        """What the cheapest unit takes of a budget."""
+        return float(budget.measure(*(np.array([value]) for value in self.cheapest))[0])
 
 
 def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> PoolEstimate:
@@ -65,6 +71,7 @@ def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> Po
         elements=float(manifest.pool_elements),
         clicks=float(clicks.sum()) * scale,
         seconds=float(seconds.sum()) * scale,
+        cheapest=(float(size.min()), float(clicks.min()), float(seconds.min())),
         exact=exact,
     )
 
@@ -79,6 +86,7 @@ def _pixels(learner: Learner) -> PoolEstimate:
         elements=float(areas.sum()),
         clicks=float((clicks * areas).sum()),
         seconds=float((seconds * areas).sum()),
+        cheapest=(1.0, float(clicks.min()), float(seconds.min())),
         exact=True,
     )
 
@@ -96,7 +104,8 @@ def plan(learner: Learner, exact: bool = False) -> str:
         exact: Count every unit of the pool.
 
     Raises:
-        ConfigError: The rounds together would ask for more than the pool holds.
+        ConfigError: The rounds together would ask for more than the pool holds, or one would ask
+            for nothing.
     """
     task, rounds, acquisition = learner.task, learner.rounds, learner.acquisition
     elements = task.manifest.pool_elements
@@ -105,13 +114,7 @@ def plan(learner: Learner, exact: bool = False) -> str:
     if isinstance(learner.initial, Acquisition):
         first = estimate_pool(learner, learner.initial, exact)
         parts.insert(0, (learner.initial, learner.initial_budget, 1, first))
-    # How many objects there will be is not known beforehand, nor what their points are of the pool.
-    shares = [
-        0.0
-        if _of_objects(learner, a)
-        else times * min(budget.amount(elements) / whole.amount(budget), _most(learner, a, whole))
-        for a, budget, times, whole in parts
-    ]
+    shares = [times * _share(learner, a, budget, whole) for a, budget, times, whole in parts]
     # The tags of an image leave its boxes to be asked.
     tags = sum(s for s, (a, *_) in zip(shares, parts) if a.kind == 'tags')
     asked = sum(shares) - tags
@@ -134,6 +137,30 @@ def plan(learner: Learner, exact: bool = False) -> str:
             f'needs     {", ".join(sorted(acquisition.needs)) or "no model"}',
         ]
     )
+
+
+def _share(
+    learner: Learner, acquisition: Acquisition, budget: Budget, pool: PoolEstimate
+) -> float:
+    """Share of the pool that one round asks, 0 where nobody knows it beforehand.
+
+    Raises:
+        ConfigError: The budget pays for no unit.
+    """
+    # How many objects there will be is not known, nor what their points are of the pool.
+    if _of_objects(learner, acquisition) or not pool.amount(budget):
+        return 0.0
+    amount, least = budget.amount(learner.task.manifest.pool_elements), pool.least(budget)
+    if amount * (1 + 1e-9 if pool.exact else 10) < least:
+        raise ConfigError(
+            f'Expected `budget.per_round` to pay for at least one {acquisition.kind}, but the '
+            f'cheapest takes {least:.6g} {_measure(budget)} and the budget is {amount:.6g}'
+        )
+    return min(amount / pool.amount(budget), _most(learner, acquisition, pool))
+
+
+def _measure(budget: Budget) -> str:
+    return 'pixels or points' if budget.unit == 'percent' else budget.unit
 
 
 def _most(learner: Learner, acquisition: Acquisition, pool: PoolEstimate) -> float:
