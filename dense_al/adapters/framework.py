@@ -20,7 +20,7 @@ from mmengine.runner import Runner, load_checkpoint
 from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader, Dataset
 
-from dense_al.adapters import surgery
+from dense_al.adapters import checks, surgery
 from dense_al.adapters.runner import (
     CurvePoint,
     labelled_totals,
@@ -68,7 +68,8 @@ class FrameworkTask(ABC):
         """Lists the samples, first those of the pool, and their classes; nothing is loaded."""
         pool = surgery.pool_datasets(cfg)
         self._pipeline = pool[0].get('pipeline', [])
-        datasets = [DATASETS.build(self._whole_pool(part)) for part in pool]
+        with checks.naming('train_dataloader.dataset'):
+            datasets = [DATASETS.build(self._whole_pool(part)) for part in pool]
         self._records = [d.get_data_info(i) for d in datasets for i in range(len(d))]
         if not self._records:
             raise ConfigError('Expected images in `train_dataloader.dataset`, but it is empty')
@@ -84,7 +85,7 @@ class FrameworkTask(ABC):
                 f'Expected at most {IGNORE} classes in `train_dataloader.dataset.metainfo.classes`,'
                 f' as a label of a pixel is one byte, but got {len(self.classes)}'
             )
-        self.manifest = _manifest(self._records)
+        self.manifest = _manifest(self._records, 'train_dataloader.dataset')
         self._add_source(surgery.source_of(cfg))
 
     def _add_source(self, source: dict[str, Any] | None) -> None:
@@ -92,7 +93,8 @@ class FrameworkTask(ABC):
         self._source = source
         if source is None:
             return
-        dataset = DATASETS.build(self._whole_pool(source['dataset']))
+        with checks.naming('source.dataset'):
+            dataset = DATASETS.build(self._whole_pool(source['dataset']))
         classes = [str(c) for c in dataset.metainfo.get('classes') or ()]
         if classes != self.classes:
             raise ConfigError(
@@ -102,8 +104,9 @@ class FrameworkTask(ABC):
         records = [dataset.get_data_info(i) for i in range(len(dataset))]
         if not records:
             raise ConfigError('Expected images in `source.dataset`, but it is empty')
+        checks.check_files(records[0], 'source.dataset')
         self._records = [*self._records, *records]
-        self.manifest = self.manifest.with_source(_manifest(records))
+        self.manifest = self.manifest.with_source(_manifest(records, 'source.dataset'))
 
     def _whole_pool(self, pool: dict[str, Any]) -> dict[str, Any]:
         """The pool's config so that every image is in it and none is loaded."""
@@ -122,8 +125,11 @@ class FrameworkTask(ABC):
             OSError, ValueError: It is missing or wrong.
         """
 
-    def check_labels(self) -> None:
-        """Reads every label of the pool once, before anything is trained.
+    def check_labels(self, samples: Sequence[int] | None = None) -> None:
+        """Reads labels once, before anything is trained.
+
+        Args:
+            samples: Indices into the manifest; None: all of the pool.
 
         Raises:
             ConfigError: Some are missing or wrong: how many, and what is wrong with the first.
@@ -136,8 +142,8 @@ class FrameworkTask(ABC):
                 return str(error)
             return ''
 
+        samples = range(self.manifest.n_pool) if samples is None else samples
         with ThreadPoolExecutor() as threads:
-            samples = range(self.manifest.n_pool)
             found = bar(threads.map(problem, samples), 'labels', len(samples))
             problems = [text for text in found if text]
         if problems:
@@ -152,11 +158,41 @@ class FrameworkTask(ABC):
         Raises:
             ConfigError: It cannot be built, or does not give what is needed.
         """
-        try:
+        with checks.naming('model'):
             model = self._model()
-        except (KeyError, TypeError, AttributeError, ImportError, AssertionError) as error:
-            raise ConfigError(f'Could not build `model`: {error}') from error
         self._check_needs(model, needs)
+
+    def check_config(self) -> None:
+        """Builds once what rounds are made of besides data and model of the pool.
+
+        Raises:
+            ConfigError: Something cannot be built, or a file is missing.
+        """
+        self._check_pipelines()
+        rounds = self._rounds
+        for number in range(2 if rounds.later and rounds.count > 1 else 1):
+            with checks.naming('rounds.later'):
+                cfg = self._config_of(number)
+            prefix = 'rounds.later.' if number else ''
+            with checks.naming(f'{prefix}model'):
+                model = self._model(cfg)
+            length = rounds.iterations_of(number)
+            checks.check_training(cfg, model, length, rounds.epochs, prefix)
+        self._check_evaluation()
+
+    def _check_pipelines(self) -> None:
+        """Builds the steps from files to what a model is trained on and predicts on."""
+        checks.check_pipeline(self._pipeline, 'train_dataloader.dataset.pipeline')
+        if self._source is not None:
+            steps = self._source['dataset'].get('pipeline', [])
+            checks.check_pipeline(steps, 'source.dataset.pipeline')
+        if self._cfg.get('test_dataloader'):
+            steps = self._cfg['test_dataloader']['dataset'].get('pipeline', [])
+            checks.check_pipeline(steps, 'test_dataloader.dataset.pipeline')
+
+    def _check_evaluation(self) -> None:
+        """Builds data and metric of the evaluation."""
+        checks.check_evaluation(self._cfg)
 
     @abstractmethod
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
@@ -273,9 +309,9 @@ class FrameworkTask(ABC):
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         """Images of the pool to predict on, with nothing but what the ledger knows."""
 
-    def _model(self) -> Any:
+    def _model(self, config: Config | None = None) -> Any:
         """The model of the config, for one process and with weights of no meaning."""
-        cfg = copy.deepcopy(self._cfg['model'])
+        cfg = copy.deepcopy((config or self._cfg)['model'])
         surgery.local_norms(cfg)
         if self._cfg.get('data_preprocessor'):
             cfg.setdefault('data_preprocessor', self._cfg['data_preprocessor'])
@@ -312,10 +348,12 @@ def _shared_metainfo(datasets: list[Any]) -> dict[str, Any]:
     return first
 
 
-def _manifest(records: Sequence[dict[str, Any]]) -> Manifest:
-    """A manifest of the images of records."""
+def _manifest(records: Sequence[dict[str, Any]], field: str) -> Manifest:
+    """A manifest of the images of records; `field` says where they come from."""
     paths = [os.path.abspath(record['img_path']) for record in records]
-    return Manifest.of_images(_names(paths), paths, [image_size(p) for p in paths])
+    with checks.naming(field):
+        sizes = [image_size(p) for p in paths]
+    return Manifest.of_images(_names(paths), paths, sizes)
 
 
 def _names(paths: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from dense_al.adapters import surgery
+from dense_al.adapters import checks, surgery
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.runner import runner_arguments
 from dense_al.adapters.task import TrainJob
@@ -88,6 +88,12 @@ class ScanTask(FrameworkTask):
         self._metainfo = {'classes': self.scans.classes, 'palette': self.scans.palette}
         self.manifest = _manifest(self.scans)
         self._check_config(cfg)
+
+    def _check_pipelines(self) -> None:
+        """They are built with the pool."""
+
+    def _check_evaluation(self) -> None:
+        checks.check_evaluator(self._cfg, EvaluatedScans(self._held_out, self._test_steps))
 
     def _check_config(self, cfg: Config) -> None:
         """Raises `ConfigError` for a model or a metric that does not fit the data."""

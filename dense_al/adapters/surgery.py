@@ -30,7 +30,8 @@ def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     Raises:
         ConfigError: A wrapper that is not supported, or parts that differ.
     """
-    parts = list(_unwrapped(copy.deepcopy(cfg['train_dataloader']['dataset'])))
+    given = copy.deepcopy(cfg['train_dataloader']['dataset'])
+    parts = list(unwrapped(given, 'train_dataloader.dataset'))
     for part in parts[1:]:
         for key in ('pipeline', 'filter_cfg'):
             if part.get(key) != parts[0].get(key):
@@ -43,17 +44,35 @@ def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     return parts
 
 
-def _unwrapped(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The data sets inside wrappers."""
+def unwrapped(node: Any, field: str) -> Iterator[dict[str, Any]]:
+    """The data sets inside wrappers that repeat or join.
+
+    Args:
+        node: Config of a data set.
+        field: Where it stands, for messages.
+
+    Raises:
+        ConfigError: It is no dict, or a wrapper is another one or is empty.
+    """
+    if not isinstance(node, dict):
+        raise ConfigError(f'Expected `{field}` to be a dict, but got {node!r}')
     name = type_name(node)
     if name == 'RepeatDataset':
-        yield from _unwrapped(node['dataset'])
+        times = node.get('times')
+        if type(times) is not int or times < 1:
+            raise ConfigError(
+                f'Expected `{field}.times` to be an integer of at least 1, but got {times!r}'
+            )
+        yield from unwrapped(node.get('dataset'), f'{field}.dataset')
     elif name == 'ConcatDataset':
-        for part in node['datasets']:
-            yield from _unwrapped(part)
+        parts = node.get('datasets')
+        if not isinstance(parts, (list, tuple)):
+            raise ConfigError(f'Expected `{field}.datasets` to be a list, but got {parts!r}')
+        for i, part in enumerate(parts):
+            yield from unwrapped(part, f'{field}.datasets[{i}]')
     elif 'dataset' in node or 'datasets' in node:
         raise ConfigError(
-            f'Expected `train_dataloader.dataset` to be a data set, repeated or joined by '
+            f'Expected `{field}` to be a data set, repeated or joined by '
             f'{" or ".join(UNWRAPPED)}, but got the wrapper `{name}`; give the data set inside it'
         )
     else:
@@ -79,10 +98,11 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
     if not isinstance(given.get('dataset'), dict):
         raise ConfigError(f'Expected the dict `source.dataset`, but got {given.get("dataset")!r}')
     share = given.get('share', 0.5)
-    if not isinstance(share, (int, float)) or not 0 < share < 1:
+    number = isinstance(share, (int, float)) and not isinstance(share, bool)
+    if not number or not 0 < share < 1:
         raise ConfigError(f'Expected `source.share` in (0, 1), but got {share!r}')
     shown = given.get('unlabelled', False)
-    if shown not in (True, False, 'first'):
+    if not isinstance(shown, bool) and shown != 'first':
         raise ConfigError(f"Expected `source.unlabelled` True, False or 'first', but got {shown!r}")
     if not isinstance(given.get('per_image', True), bool):
         raise ConfigError(
@@ -147,13 +167,15 @@ def set_length(
     train_cfg = cfg['train_cfg']
     epoch_based = is_epoch_based(train_cfg)
     key = 'max_epochs' if epoch_based else 'max_iters'
-    if key not in train_cfg:
-        raise ConfigError(f'Expected the key `train_cfg.{key}`, which is required')
-    old = int(train_cfg[key])
+    old = train_cfg.get(key)
+    if type(old) is not int or old < 1:
+        raise ConfigError(
+            f'Expected `train_cfg.{key}` to be an integer of at least 1, but got {old!r}'
+        )
     old_iterations = old * old_per_epoch if epoch_based else old
     if iterations is None:
         iterations = epochs * per_epoch if epochs is not None else old_iterations
-    for scheduler in _schedulers(cfg.get('param_scheduler')):
+    for scheduler in listed(cfg.get('param_scheduler')):
         by_epoch = scheduler.get('by_epoch', True)
         _scale(scheduler, iterations / (old if by_epoch and epoch_based else old_iterations))
         scheduler['by_epoch'] = False
@@ -166,7 +188,8 @@ def set_length(
     return iterations
 
 
-def _schedulers(node: Any) -> list[dict[str, Any]]:
+def listed(node: Any) -> list[dict[str, Any]]:
+    """What may be one dict, several, or None, as a list."""
     if node is None:
         return []
     return list(node) if isinstance(node, (list, tuple)) else [node]

@@ -28,7 +28,7 @@ from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError, RunStore
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, ScanUnits, build_regions
-from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
+from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, construct
 from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import WHOLE, Budget
 
@@ -96,8 +96,8 @@ def build(args: argparse.Namespace) -> Learner:
     store = RunStore(work_dir)
     if not args.resume and (work_dir / 'manifest.parquet').exists() and not args.dry_run:
         raise ConfigError(f'Expected an empty folder, but {work_dir} holds a run; add --resume')
-    rounds = _plain(Rounds, cfg['rounds'], 'rounds')
-    budget = _plain(Budget, cfg['budget'], 'budget')
+    rounds = construct(Rounds, cfg['rounds'], 'rounds')
+    budget = construct(Budget, cfg['budget'], 'budget')
     given = rounds.initial or {}
     first = given.get('budget')
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
@@ -105,8 +105,11 @@ def build(args: argparse.Namespace) -> Learner:
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
     task.check_model(acquisition.needs)
+    task.check_config()
+    if args.dry_run and oracle.reads_labels:
+        task.check_labels([0])
     initial = _initial(acquisition, rounds, task)
-    initial_budget = _plain(Budget, first, 'rounds.initial.budget') if first else budget
+    initial_budget = construct(Budget, first, 'rounds.initial.budget') if first else budget
     _check_pixels(task, oracle, [a for a in (acquisition, initial) if isinstance(a, Acquisition)])
     _check_points(task, oracle, acquisition)
     _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
@@ -239,15 +242,6 @@ def _check_budgets(task: Task, budgets: Mapping[str, Budget]) -> None:
                 f"Expected `{field}.unit` other than 'per_object', as labels of pixels have no "
                 "objects, but got 'per_object'"
             )
-
-
-def _plain(cls: Any, cfg: Any, field: str) -> Any:
-    """Builds a dataclass from a dict of the config, strictly."""
-    check_keys(cfg, cls.__dataclass_fields__, field)
-    try:
-        return cls(**cfg)
-    except TypeError as error:
-        raise ConfigError(f'In `{field}`: {error}') from error
 
 
 def _interrupt(owner: int, number: int, frame: Any) -> None:

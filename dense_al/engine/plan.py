@@ -28,6 +28,7 @@ class PoolEstimate:
         elements: Pixels or points.
         clicks: Clicks they are billed.
         seconds: Seconds they are billed.
+        cheapest: Pixels or points, clicks and seconds of the units that take the least of each.
         exact: Whether every sample was counted; else `units` is scaled up from some.
     """
 
@@ -35,12 +36,17 @@ class PoolEstimate:
     elements: float
     clicks: float
     seconds: float
+    cheapest: tuple[float, float, float]
     exact: bool
 
     def amount(self, budget: Budget) -> float:
         """The pool in the unit of a budget."""
         by_unit = {'units': self.units, 'clicks': self.clicks, 'seconds': self.seconds}
         return by_unit.get(budget.unit, self.elements)
+
+    def least(self, budget: Budget) -> float:
+        """What the cheapest unit takes of a budget."""
+        return float(budget.measure(*(np.array([value]) for value in self.cheapest))[0])
 
 
 def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> PoolEstimate:
@@ -71,6 +77,7 @@ def estimate_pool(learner: Learner, acquisition: Acquisition, exact: bool) -> Po
         elements=float(manifest.pool_elements),
         clicks=float(clicks.sum()) * scale,
         seconds=float(seconds.sum()) * scale,
+        cheapest=(float(size.min()), float(clicks.min()), float(seconds.min())),
         exact=exact,
     )
 
@@ -85,6 +92,7 @@ def _pixels(learner: Learner) -> PoolEstimate:
         elements=float(areas.sum()),
         clicks=float((clicks * areas).sum()),
         seconds=float((seconds * areas).sum()),
+        cheapest=(1.0, float(clicks.min()), float(seconds.min())),
         exact=True,
     )
 
@@ -102,7 +110,8 @@ def plan(learner: Learner, exact: bool = False) -> str:
         exact: Count every unit of the pool.
 
     Raises:
-        ConfigError: The rounds together would ask for more than the pool holds.
+        ConfigError: The rounds together would ask for more than the pool holds, or one would ask
+            for nothing.
     """
     task, rounds, acquisition = learner.task, learner.rounds, learner.acquisition
     pool = estimate_pool(learner, acquisition, exact)
@@ -140,20 +149,34 @@ def plan(learner: Learner, exact: bool = False) -> str:
 def _share(
     learner: Learner, acquisition: Acquisition, budget: Budget, times: int, pool: PoolEstimate
 ) -> float | None:
-    """Share of the pool that `times` rounds ask; None: unknown, as what is asked costs nothing."""
+    """Share of the pool that `times` rounds ask; None: unknown, as what is asked costs nothing.
+
+    Raises:
+        ConfigError: The budget pays for no unit.
+    """
     if _of_objects(learner, acquisition):
         return 0.0  # how many there will be nobody knows, nor what their points are of the pool
     whole = pool.amount(budget)
     if whole <= 0:
         return None
-    amount = budget.amount(learner.task.manifest.pool_elements)
+    amount, least = budget.amount(learner.task.manifest.pool_elements), pool.least(budget)
+    guess = _is_guess(learner, acquisition, budget)
+    if not guess and amount * (1 + 1e-9 if pool.exact else 10) < least:
+        raise ConfigError(
+            f'Expected `budget.per_round` to pay for at least one {acquisition.kind}, but the '
+            f'cheapest takes {least:.6g} {_measure(budget)} and the budget is {amount:.6g}'
+        )
     share = times * min(amount / whole, _most(learner, acquisition, pool))
-    return min(share, 1.0) if _is_guess(learner, acquisition, budget) else share
+    return min(share, 1.0) if guess else share
 
 
 def _is_guess(learner: Learner, acquisition: Acquisition, budget: Budget) -> bool:
     """Whether the share depends on how many objects the images have."""
     return budget.is_price and counts_objects(acquisition.kind, learner.task.form)
+
+
+def _measure(budget: Budget) -> str:
+    return 'pixels or points' if budget.unit == 'percent' else budget.unit
 
 
 def _most(learner: Learner, acquisition: Acquisition, pool: PoolEstimate) -> float:
