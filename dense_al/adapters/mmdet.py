@@ -113,7 +113,8 @@ class MMDetTask(FrameworkTask):
         return Instances.with_masks(found, masks)
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        known = {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
+        of_boxes = {'boxes', 'passes', 'image_features', 'box_features', 'weak_loss'}
+        known = of_boxes | {'objects', 'masks'}
         if needs - known:
             raise ConfigError(
                 f'Expected an acquisition for detectors, but this one needs {sorted(needs)}'
@@ -133,6 +134,14 @@ class MMDetTask(FrameworkTask):
             raise ConfigError(
                 'Expected a model that learns from tags (`model.roi_head` of type WeakRoIHead), as '
                 'the acquisition needs its loss on them, but got one that does not'
+            )
+        missing = (needs & {'image_features', 'box_features'}) - reader.gives
+        if 'passes' in needs and not reader.last:
+            missing |= {'passes'}
+        if missing:
+            raise ConfigError(
+                f'Expected an acquisition that needs no {" or ".join(sorted(missing))}, as they '
+                f'cannot be read of `{type(model).__name__}`, but got one that does'
             )
 
     def _predictions(
