@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.task import TrainJob
 from dense_al.config import read_config
 from dense_al.engine.main import _parse, build
-from dense_al.engine.observe import observe
 from dense_al.engine.plan import plan
 from dense_al.registry import ConfigError
 
@@ -53,12 +53,26 @@ LARGEST = 400  # million parameters
 
 
 def configs_of(package: str) -> list[tuple[str, Path]]:
-    """(Name, file) of every config a package ships, sorted; those of `_base_` left out."""
+    """(Name, file) of every config a package ships, those of `_base_` left out.
+
+    The first of every family comes before the second of any, so that the first ones are a sample.
+    """
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.origin is not None
     root = Path(spec.origin).parent / '.mim' / 'configs'
     found = (path for path in root.rglob('*.py') if '_base_' not in path.parts)
-    return sorted((str(path.relative_to(root)), path) for path in found)
+    listed = sorted((str(path.relative_to(root)), path) for path in found)
+    ranks: Counter[str] = Counter()
+    keyed = []
+    for name, path in listed:
+        keyed.append((ranks[family_of(name)], name, path))
+        ranks[family_of(name)] += 1
+    return [(name, path) for _, name, path in sorted(keyed)]
+
+
+def family_of(name: str) -> str:
+    """The folder of a config."""
+    return name.split('/')[0]
 
 
 @contextlib.contextmanager
@@ -130,7 +144,7 @@ class Trial:
         reason, detail, extra = self._outcome(package, name, path, forward)
         return {
             'package': package,
-            'family': name.split('/')[0],
+            'family': family_of(name),
             'config': name,
             'reason': reason,
             'detail': detail,
@@ -209,10 +223,8 @@ class Trial:
         try:
             learner.label_initially()
             step = 'training data'
-            job = TrainJob(
-                0, learner.store.ledger(before=0), learner.units, self.folder / 'work/run/000/train',
-                self.folder / 'none.pth', None, 0,
-            )  # fmt: skip
+            ledger, here = learner.store.ledger(before=0), self.folder / 'work/run/000/train'
+            job = TrainJob(0, ledger, learner.units, here, self.folder / 'none.pth', None, 0)
             shown = learner.task._answered(job)
             batch = [shown[0], shown[0]]
             step = 'round'
@@ -283,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trial = Trial(Path(folder))
         ran = {(row['package'], row['family']) for row in known if row['forward']}
         for package, name, path in left:
-            family = (package, name.split('/')[0])
+            family = (package, family_of(name))
             row = trial.row(package, name, path, args.forward and family not in ran)
             if row['forward']:
                 ran.add(family)

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -39,7 +40,7 @@ def overrides(cfg: Any, root: Path) -> dict[str, Any]:
         loader = cfg.get(name)
         if not loader:
             continue
-        dataset = replaced(_plain(loader['dataset']), root)
+        dataset = replaced(_plain(loader['dataset']), root, count())
         changed[name] = {'dataset': {'_delete_': True, **dataset}}
         first = next(_leaves(dataset))
         truth = _annotations(first) or truth
@@ -49,12 +50,13 @@ def overrides(cfg: Any, root: Path) -> dict[str, Any]:
     return changed
 
 
-def replaced(node: dict[str, Any], root: Path) -> dict[str, Any]:
-    """A data set's config, wrappers included, that reads tiny data sets."""
+def replaced(node: dict[str, Any], root: Path, parts: Iterator[int]) -> dict[str, Any]:
+    """A data set's config, wrappers included, that reads tiny data sets, one for each part."""
     if 'dataset' in node:
-        return {**node, 'dataset': replaced(node['dataset'], root)}
+        return {**node, 'dataset': replaced(node['dataset'], root, parts)}
     if 'datasets' in node:
-        return {**node, 'datasets': [replaced(part, root) for part in node['datasets']]}
+        return {**node, 'datasets': [replaced(part, root, parts) for part in node['datasets']]}
+    root = root / f'part_{next(parts)}'
     from mmengine.registry import DATASETS
 
     with DATASETS.switch_scope_and_registry(None) as registry:

@@ -1,7 +1,6 @@
 """The table of tried stock configs: reading it, and what it says in short."""
 
 import csv
-from collections import Counter
 from pathlib import Path
 from typing import Any
 

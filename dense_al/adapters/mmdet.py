@@ -67,6 +67,7 @@ class MMDetTask(FrameworkTask):
         self.learns_points = mask_head in POINT_HEADS
         self.learns_tags = roi_head.get('type') == 'WeakRoIHead'
         super().__init__(cfg, rounds)
+        check_pipeline(self._pipeline)
         if self._source is not None:
             raise ConfigError('Expected no `source` with mmdet: only mmseg learns from two domains')
 
@@ -258,6 +259,22 @@ def check_metric(evaluator: Any, metric: str) -> None:
             return
     if metric not in names:
         raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')
+
+
+def check_pipeline(pipeline: Sequence[Any]) -> None:
+    """Refuses a training pipeline that loads labels which answers do not hold, by name.
+
+    Args:
+        pipeline: Of the training data set.
+    """
+    for step in pipeline:
+        name = str(step.get('type')).rsplit('.', 1)[-1]
+        if step.get('with_seg') or name in ('LoadPanopticAnnotations', 'LoadTrackAnnotations'):
+            loads = 'label maps (`with_seg`)' if step.get('with_seg') else 'more'
+            raise ConfigError(
+                'Expected a training pipeline that loads boxes and masks of objects, but got '
+                f'`{name}`, which loads {loads}; answers of detectors hold no more than objects'
+            )
 
 
 def _mask_head(model: Any) -> str | None:

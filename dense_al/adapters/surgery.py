@@ -8,6 +8,8 @@ from dense_al.datasets.pipelines import without_annotations
 from dense_al.registry import ConfigError, check_keys
 
 UNWRAPPED = ('RepeatDataset', 'ConcatDataset')
+# These go around what is answered in the place of the whole data set.
+KEPT = ('MultiImageMixDataset', 'ClassBalancedDataset')
 
 
 def dicts(node: Any) -> Iterator[dict[str, Any]]:
@@ -24,13 +26,14 @@ def dicts(node: Any) -> Iterator[dict[str, Any]]:
 def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     """Configs of the training data sets, which in this order are the pool.
 
-    Wrappers that only repeat or join data sets are taken off. All samples are of one kind: joined
-    data sets have the same pipeline and the same filter.
+    Wrappers that only repeat or join data sets are taken off, and so is that of `wrapper_of`. All
+    samples are of one kind: joined data sets have the same pipeline and the same filter.
 
     Raises:
         ConfigError: A wrapper that is not supported, or parts that differ.
     """
     parts = list(_unwrapped(copy.deepcopy(cfg['train_dataloader']['dataset'])))
+    wrapper_of(cfg)
     for part in parts[1:]:
         for key in ('pipeline', 'filter_cfg'):
             if part.get(key) != parts[0].get(key):
@@ -43,21 +46,46 @@ def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     return parts
 
 
-def _unwrapped(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The data sets inside wrappers."""
-    name = str(node.get('type')).rsplit('.', 1)[-1]
-    if name == 'RepeatDataset':
-        yield from _unwrapped(node['dataset'])
+def wrapper_of(cfg: Any) -> dict[str, Any] | None:
+    """The wrapper of the training data that a round puts around what is answered, if any.
+
+    Raises:
+        ConfigError: There are several, of which mmdet builds but the innermost.
+    """
+    found, node = [], cfg['train_dataloader']['dataset']
+    while 'dataset' in node:
+        if _name(node) in KEPT:
+            found.append(copy.deepcopy({k: v for k, v in node.items() if k != 'dataset'}))
+        node = node['dataset']
+    if len(found) > 1:
+        raise ConfigError(
+            f'Expected `train_dataloader.dataset` in at most one of {" and ".join(KEPT)}, but got '
+            f'{" in ".join(_name(node) for node in reversed(found))}'
+        )
+    return found[0] if found else None
+
+
+def _unwrapped(node: dict[str, Any], joined: bool = False) -> Iterator[dict[str, Any]]:
+    """The data sets inside wrappers; of a part that is joined to others only repeats come off."""
+    name = _name(node)
+    if name == 'RepeatDataset' or (name in KEPT and not joined):
+        yield from _unwrapped(node['dataset'], joined)
     elif name == 'ConcatDataset':
         for part in node['datasets']:
-            yield from _unwrapped(part)
+            yield from _unwrapped(part, joined=True)
     elif 'dataset' in node or 'datasets' in node:
         raise ConfigError(
             f'Expected `train_dataloader.dataset` to be a data set, repeated or joined by '
-            f'{" or ".join(UNWRAPPED)}, but got the wrapper `{name}`; give the data set inside it'
+            f'{" or ".join(UNWRAPPED)}, all of it perhaps in {" or ".join(KEPT)}, but got the '
+            f'wrapper `{name}`; give the data set inside it'
         )
     else:
         yield node
+
+
+def _name(node: dict[str, Any]) -> str:
+    """The type of a data set without its scope."""
+    return str(node.get('type')).rsplit('.', 1)[-1]
 
 
 def source_of(cfg: Any) -> dict[str, Any] | None:
@@ -89,8 +117,8 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
 def repeats(cfg: Any) -> int:
     """How often one epoch of the config shows its data set."""
     node, times = cfg['train_dataloader']['dataset'], 1
-    while str(node.get('type')).rsplit('.', 1)[-1] == 'RepeatDataset':
-        times *= int(node['times'])
+    while _name(node) in ('RepeatDataset', *KEPT):
+        times *= int(node.get('times', 1))
         node = node['dataset']
     return times
 
