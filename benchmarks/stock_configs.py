@@ -1,9 +1,10 @@
 """Every config that the installed mmdet and mmseg ship, with the four dicts added: which are taken?
 
 Each is dry-run as `tools/al_train.py CONFIG --dry-run` would, in one process, with its data sets
-replaced by tiny ones and everything else kept. With `--forward` one config of each family also has
-its initial labels drawn, loads them through its training pipeline, computes its losses on them and
-observes an image, with weights of no meaning.
+replaced by tiny ones and everything else kept. With `--forward` one config of each family that
+passes also has its initial labels drawn, loads them through its training pipeline, builds a round,
+computes its losses and observes an image, with weights of no meaning and smaller images; keep its
+table apart (`--out`). Rows that a table has are kept: run again to go on.
 """
 
 import argparse
@@ -53,26 +54,30 @@ LARGEST = 400  # million parameters
 
 
 def configs_of(package: str) -> list[tuple[str, Path]]:
-    """(Name, file) of every config a package ships, those of `_base_` left out.
-
-    The first of every family comes before the second of any, so that the first ones are a sample.
-    """
+    """(Name, file) of every config a package ships, sorted; those of `_base_` left out."""
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.origin is not None
     root = Path(spec.origin).parent / '.mim' / 'configs'
     found = (path for path in root.rglob('*.py') if '_base_' not in path.parts)
-    listed = sorted((str(path.relative_to(root)), path) for path in found)
-    ranks: Counter[str] = Counter()
-    keyed = []
-    for name, path in listed:
-        keyed.append((ranks[family_of(name)], name, path))
-        ranks[family_of(name)] += 1
-    return [(name, path) for _, name, path in sorted(keyed)]
+    return sorted((str(path.relative_to(root)), path) for path in found)
 
 
 def family_of(name: str) -> str:
     """The folder of a config."""
     return name.split('/')[0]
+
+
+def in_turns(listed: Sequence[tuple[str, str, Path]]) -> list[tuple[str, str, Path]]:
+    """(Package, name, file) so that the first of every family come before the second of any.
+
+    The first ones are then a sample.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    turns = []
+    for package, name, _ in listed:
+        seen[package, family_of(name)] += 1
+        turns.append(seen[package, family_of(name)])
+    return [listed[i] for i in sorted(range(len(listed)), key=turns.__getitem__)]
 
 
 @contextlib.contextmanager
@@ -114,6 +119,24 @@ def metric_of(evaluator: Any) -> str:
     return named.get(first.get('type'), 'any')
 
 
+@contextlib.contextmanager
+def counting() -> Iterator[list[int]]:
+    """Notes the parameters of every model that a task builds."""
+    build_model = FrameworkTask._model
+    found: list[int] = []
+
+    def counted(task: Any) -> Any:
+        model = build_model(task)
+        found.append(sum(p.numel() for p in model.parameters()))
+        return model
+
+    FrameworkTask._model = counted  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        FrameworkTask._model = build_model  # type: ignore[method-assign]
+
+
 class Trial:
     """Tries configs one by one.
 
@@ -124,18 +147,6 @@ class Trial:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._parameters = 0
-        self._watch_models()
-
-    def _watch_models(self) -> None:
-        """Notes the size of every model that is built."""
-        build_model = FrameworkTask._model
-
-        def watched(task: Any) -> Any:
-            model = build_model(task)
-            self._parameters = sum(p.numel() for p in model.parameters())
-            return model
-
-        FrameworkTask._model = watched  # type: ignore[method-assign]
 
     def row(self, package: str, name: str, path: Path, forward: bool) -> dict[str, Any]:
         """What became of one config."""
@@ -169,7 +180,7 @@ class Trial:
 
         init_default_scope(package)
         try:
-            more = overrides(cfg, self.folder / 'data')
+            more = overrides(cfg, self.folder / 'data', small=forward)
         except NoStandIn as error:
             return why.DATA, str(error), {}
         more['rounds'] = {'count': 2, 'metric': metric_of(cfg['val_evaluator'])}
@@ -186,10 +197,11 @@ class Trial:
             work_dir = self.folder / 'work' / 'run'
             shutil.rmtree(work_dir.parent, ignore_errors=True)
             try:
-                with without_initialising():
+                with without_initialising(), counting() as found:
                     args = _parse([str(leaf), '--dry-run', '--work-dir', str(work_dir)])
                     learner = build(args)
                     plan(learner)
+                self._parameters = found[-1]
             except ConfigError as error:
                 refusals.append(error)
                 continue
@@ -198,7 +210,7 @@ class Trial:
             text = why.brief(refusals[-1]) if refusals else ''
             extra = {'acquisition': label}
             if forward:
-                extra['forward'] = self._forward(learner, label)
+                extra['forward'] = self._forward(learner)
             return why.PASSES, text, extra
         return self._blamed(cfg, refusals[-1])
 
@@ -215,7 +227,7 @@ class Trial:
         refused = isinstance(error, ConfigError) and not str(error).startswith('Could not build')
         return why.REFUSED if refused else why.BUG, why.brief(error), {}
 
-    def _forward(self, learner: Any, label: str) -> str:
+    def _forward(self, learner: Any) -> str:
         """What goes wrong beyond the dry run, step by step; `works` if nothing does."""
         if self._parameters > LARGEST * 1e6:
             return why.LARGE
@@ -238,7 +250,7 @@ class Trial:
             model.train()
             self._losses(model, batch)
             step = 'observe'
-            self._observed(learner, model.eval(), label)
+            self._observed(learner, model.eval())
         except Exception as error:
             return f'{step}: {why.brief(error)}'
         return 'works'
@@ -253,20 +265,44 @@ class Trial:
             raise ValueError(f'Expected losses, but got {sorted(losses)}')
 
     @torch.no_grad()
-    def _observed(self, learner: Any, model: Any, label: str) -> None:
+    def _observed(self, learner: Any, model: Any) -> None:
         """Observes one image."""
         if not learner.acquisition.needs:
             return
-        learner.task._model = lambda: model
-        learner.task._weights = None
         samples = learner.task.manifest.pool[:1]
         loader = learner.task._image_loader(samples, None)
         found = learner.task._predictions(
             model, loader, learner.acquisition.needs, learner.acquisition.options
         )
-        prediction = next(iter(found))
-        units = learner.units
-        learner.acquisition.observe(prediction, int(samples[0]), units)
+        rows = learner.acquisition.observe(next(iter(found)), int(samples[0]), learner.units)
+        if len(rows) == 0:
+            raise ValueError('Expected rows of an image, but got none')
+
+
+def _try_all(args: argparse.Namespace, listed: Sequence[tuple[str, str, Path]]) -> None:
+    """Adds a row for every config that the table has none of."""
+    known = read_rows(args.out)
+    done = {(row['package'], row['config']) for row in known}
+    ran = {(row['package'], row['family']) for row in known if row['forward']}
+    tried = 0
+    with tempfile.TemporaryDirectory() as folder, args.out.open('a', newline='') as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator='\n')
+        if not file.tell():
+            writer.writeheader()
+        trial = Trial(Path(folder))
+        for package, name, path in listed:
+            family = (package, family_of(name))
+            if (package, name) in done or (args.forward and family in ran):
+                continue
+            if tried == args.limit:
+                break
+            tried += 1
+            row = trial.row(package, name, path, args.forward)
+            if row['forward']:
+                ran.add(family)
+            writer.writerow(row)
+            file.flush()
+            gc.collect()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -274,36 +310,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--packages', nargs='+', default=PACKAGES, choices=PACKAGES)
     parser.add_argument('--match', default='*', help='a glob that names of configs fit')
     parser.add_argument('--limit', type=int, help='configs tried at most')
-    parser.add_argument('--forward', action='store_true', help='and the first of each family run')
+    parser.add_argument(
+        '--forward', action='store_true', help='one of each family, with what follows a dry run'
+    )
     parser.add_argument('--out', type=Path, default=Path('docs/results/stock_configs.csv'))
     args = parser.parse_args(arguments)
     logging.disable(logging.WARNING)
     warnings.simplefilter('ignore')
-    known = read_rows(args.out)
-    done = {(row['package'], row['config']) for row in known}
-    left = [
-        (package, name, path)
-        for package in args.packages
-        for name, path in configs_of(package)
-        if (package, name) not in done and fnmatch.fnmatch(name, args.match)
-    ][: args.limit]
-    fresh = not args.out.exists()
-    with tempfile.TemporaryDirectory() as folder, args.out.open('a', newline='') as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator='\n')
-        if fresh:
-            writer.writeheader()
-        trial = Trial(Path(folder))
-        ran = {(row['package'], row['family']) for row in known if row['forward']}
-        for package, name, path in left:
-            family = (package, family_of(name))
-            row = trial.row(package, name, path, args.forward and family not in ran)
-            if row['forward']:
-                ran.add(family)
-            writer.writerow(row)
-            file.flush()
-            gc.collect()
-    text = summary(read_rows(args.out))
-    args.out.with_suffix('.md').write_text(text, encoding='utf-8')
+    shipped = {package: configs_of(package) for package in args.packages}
+    listed = in_turns([(p, name, path) for p in shipped for name, path in shipped[p]])
+    try:
+        _try_all(args, [item for item in listed if fnmatch.fnmatch(item[1], args.match)])
+    finally:
+        logging.disable(logging.NOTSET)
+    command = 'python benchmarks/stock_configs.py' + (' --forward' if args.forward else '')
+    counts = {package: len(names) for package, names in shipped.items()}
+    text = summary(read_rows(args.out), counts, command)
+    args.out.with_suffix('.md').write_text(text + '\n', encoding='utf-8')
     print(text)
 
 

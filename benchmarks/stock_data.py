@@ -13,6 +13,9 @@ from PIL import Image
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 N_IMAGES, HEIGHT, WIDTH = 4, 96, 128
+# Keys of transforms that say how large an image is, and what sides are multiples of.
+SIDES = ('scale', 'scales', 'img_scale', 'crop_size', 'size', 'max_size', 'border', 'image_size')
+STEP = 32
 GONE = ('data_root', 'ann_file', 'data_prefix', 'backend_args', 'proposal_file', 'label_map_file')
 LISTS = {'VOCDataset': 'VOC2007', 'WIDERFaceDataset': '', 'XMLDataset': ''}  # labels in XML
 
@@ -21,12 +24,13 @@ class NoStandIn(ValueError):
     """A data set of a kind that no tiny one stands in for."""
 
 
-def overrides(cfg: Any, root: Path) -> dict[str, Any]:
+def overrides(cfg: Any, root: Path, small: bool = False) -> dict[str, Any]:
     """What to lay over a stock config so that it reads tiny data sets.
 
     Args:
         cfg: The config; its scope's data sets are registered.
         root: Folder that data sets are written to; equal ones are written once.
+        small: Whether pipelines also give smaller images.
 
     Returns:
         Data sets of the loaders it has (wrappers kept, `_delete_` set), and its evaluators.
@@ -41,13 +45,29 @@ def overrides(cfg: Any, root: Path) -> dict[str, Any]:
         if not loader:
             continue
         dataset = replaced(_plain(loader['dataset']), root, count())
+        dataset = smaller(dataset) if small else dataset
         changed[name] = {'dataset': {'_delete_': True, **dataset}}
         first = next(_leaves(dataset))
         truth = _annotations(first) or truth
     for name in ('val_evaluator', 'test_evaluator'):
         if cfg.get(name):
             changed[name] = judged(_plain(cfg[name]), truth)
+    given = cfg.model.get('data_preprocessor')
+    if small and given:
+        changed['model'] = {'data_preprocessor': smaller(_plain(given))}
     return changed
+
+
+def smaller(node: Any, key: str = '') -> Any:
+    """A copy of pipelines, or of a preprocessor, whose images are a quarter as wide and high."""
+    if isinstance(node, dict):
+        return {name: smaller(value, name) for name, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(smaller(value, key) for value in node)
+    number = isinstance(node, int) and not isinstance(node, bool)
+    if key in SIDES and number and abs(node) >= 4 * STEP:
+        return int(node / (4 * STEP)) * STEP
+    return node
 
 
 def replaced(node: dict[str, Any], root: Path, parts: Iterator[int]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Why a stock config does not run here, in a few words for thousands of configs."""
 
+import re
 from typing import Any
 
 PASSES = 'passes'
@@ -108,7 +109,14 @@ def cause(error: BaseException) -> str:
 
 def brief(error: BaseException, most: int = 300) -> str:
     """An error in one line."""
-    return ' '.join(f'{type(error).__name__}: {error}'.split())[:most]
+    text = ' '.join(f'{type(error).__name__}: {error}'.split())
+    return short(text, most)
+
+
+def short(detail: str, most: int = 160) -> str:
+    """A detail for a table: no folders of this machine, no column marks."""
+    text = re.sub(r'(/[\w.+-]+)+/([\w.+-]+)', r'\2', detail)
+    return text.replace('|', '/')[:most]
 
 
 def _last(name: Any) -> str:
