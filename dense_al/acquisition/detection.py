@@ -121,7 +121,7 @@ class BoxUncertainty(ImagesWithBoxes):
         self.weight = 'class' if released else weight
         self.background = background
         self.subset = check_share('subset', subset)
-        self.needs = frozenset({'boxes'})
+        self.needs = frozenset({'boxes', 'passes'} if score in STOCHASTIC else {'boxes'})
         pair_thr = RELEASED_PAIR_THR if score in STOCHASTIC else score_thr
         self.options = DetectionOptions(
             score_thr=score_thr,

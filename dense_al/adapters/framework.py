@@ -256,6 +256,9 @@ class FrameworkTask(ABC):
         loader = copy.deepcopy(cfg['train_dataloader'])
         loader.pop('batch_sampler', None)
         loader['dataset'] = self._answered(job)
+        wrapper = surgery.wrapper_of(cfg)
+        if wrapper is not None:
+            loader['dataset'] = DATASETS.build({**wrapper, 'dataset': loader['dataset']})
         loader['sampler'] = self._sampler(loader)
         # What all processes together see in one iteration.
         batch = int(loader.get('batch_size', 1)) * get_world_size()

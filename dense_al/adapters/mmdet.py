@@ -67,6 +67,7 @@ class MMDetTask(FrameworkTask):
         self.learns_points = mask_head in POINT_HEADS
         self.learns_tags = type_name(roi_head) == 'WeakRoIHead'
         super().__init__(cfg, rounds)
+        check_pipeline(self._pipeline)
         if self._source is not None:
             raise ConfigError('Expected no `source` with mmdet: only mmseg learns from two domains')
 
@@ -113,7 +114,8 @@ class MMDetTask(FrameworkTask):
         return Instances.with_masks(found, masks)
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        known = {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
+        of_boxes = {'boxes', 'passes', 'image_features', 'box_features', 'weak_loss'}
+        known = of_boxes | {'objects', 'masks'}
         if needs - known:
             raise ConfigError(
                 f'Expected an acquisition for detectors, but this one needs {sorted(needs)}'
@@ -133,6 +135,14 @@ class MMDetTask(FrameworkTask):
             raise ConfigError(
                 'Expected a model that learns from tags (`model.roi_head` of type WeakRoIHead), as '
                 'the acquisition needs its loss on them, but got one that does not'
+            )
+        missing = (needs & {'image_features', 'box_features'}) - reader.gives
+        if 'passes' in needs and not reader.last:
+            missing |= {'passes'}
+        if missing:
+            raise ConfigError(
+                f'Expected an acquisition that needs no {" or ".join(sorted(missing))}, as they '
+                f'cannot be read of `{type(model).__name__}`, but got one that does'
             )
 
     def _predictions(
@@ -249,6 +259,22 @@ def check_metric(evaluator: Any, metric: str) -> None:
             return
     if metric not in names:
         raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')
+
+
+def check_pipeline(pipeline: Sequence[Any]) -> None:
+    """Refuses a training pipeline that loads labels which answers do not hold, by name.
+
+    Args:
+        pipeline: Of the training data set.
+    """
+    for step in pipeline:
+        name = str(step.get('type')).rsplit('.', 1)[-1]
+        if step.get('with_seg') or name in ('LoadPanopticAnnotations', 'LoadTrackAnnotations'):
+            loads = 'label maps (`with_seg`)' if step.get('with_seg') else 'more'
+            raise ConfigError(
+                'Expected a training pipeline that loads boxes and masks of objects, but got '
+                f'`{name}`, which loads {loads}; answers of detectors hold no more than objects'
+            )
 
 
 def _mask_head(model: Any) -> str | None:

@@ -8,6 +8,8 @@ from dense_al.datasets.pipelines import without_annotations
 from dense_al.registry import ConfigError, check_keys, type_name
 
 UNWRAPPED = ('RepeatDataset', 'ConcatDataset')
+# These go around what is answered in the place of the whole data set.
+KEPT = ('MultiImageMixDataset', 'ClassBalancedDataset')
 
 
 def dicts(node: Any) -> Iterator[dict[str, Any]]:
@@ -24,14 +26,15 @@ def dicts(node: Any) -> Iterator[dict[str, Any]]:
 def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     """Configs of the training data sets, which in this order are the pool.
 
-    Wrappers that only repeat or join data sets are taken off. All samples are of one kind: joined
-    data sets have the same pipeline and the same filter.
+    Wrappers that only repeat or join data sets are taken off, and so is that of `wrapper_of`. All
+    samples are of one kind: joined data sets have the same pipeline and the same filter.
 
     Raises:
         ConfigError: A wrapper that is not supported, or parts that differ.
     """
     given = copy.deepcopy(cfg['train_dataloader']['dataset'])
     parts = list(unwrapped(given, 'train_dataloader.dataset'))
+    wrapper_of(cfg)
     for part in parts[1:]:
         for key in ('pipeline', 'filter_cfg'):
             if part.get(key) != parts[0].get(key):
@@ -44,12 +47,32 @@ def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     return parts
 
 
-def unwrapped(node: Any, field: str) -> Iterator[dict[str, Any]]:
-    """The data sets inside wrappers that repeat or join.
+def wrapper_of(cfg: Any) -> dict[str, Any] | None:
+    """The wrapper of the training data that a round puts around what is answered, if any.
+
+    Raises:
+        ConfigError: There are several, of which mmdet builds but the innermost.
+    """
+    found, node = [], cfg['train_dataloader']['dataset']
+    while 'dataset' in node:
+        if type_name(node) in KEPT:
+            found.append(copy.deepcopy({k: v for k, v in node.items() if k != 'dataset'}))
+        node = node['dataset']
+    if len(found) > 1:
+        raise ConfigError(
+            f'Expected `train_dataloader.dataset` in at most one of {" and ".join(KEPT)}, but got '
+            f'{" in ".join(type_name(node) for node in reversed(found))}'
+        )
+    return found[0] if found else None
+
+
+def unwrapped(node: Any, field: str, joined: bool = False) -> Iterator[dict[str, Any]]:
+    """The data sets inside wrappers; of a part that is joined to others only repeats come off.
 
     Args:
         node: Config of a data set.
         field: Where it stands, for messages.
+        joined: Whether it is such a part.
 
     Raises:
         ConfigError: It is no dict, or a wrapper is another one or is empty.
@@ -63,17 +86,19 @@ def unwrapped(node: Any, field: str) -> Iterator[dict[str, Any]]:
             raise ConfigError(
                 f'Expected `{field}.times` to be an integer of at least 1, but got {times!r}'
             )
-        yield from unwrapped(node.get('dataset'), f'{field}.dataset')
+    if name == 'RepeatDataset' or (name in KEPT and not joined):
+        yield from unwrapped(node.get('dataset'), f'{field}.dataset', joined)
     elif name == 'ConcatDataset':
         parts = node.get('datasets')
         if not isinstance(parts, (list, tuple)):
             raise ConfigError(f'Expected `{field}.datasets` to be a list, but got {parts!r}')
         for i, part in enumerate(parts):
-            yield from unwrapped(part, f'{field}.datasets[{i}]')
+            yield from unwrapped(part, f'{field}.datasets[{i}]', joined=True)
     elif 'dataset' in node or 'datasets' in node:
         raise ConfigError(
             f'Expected `{field}` to be a data set, repeated or joined by '
-            f'{" or ".join(UNWRAPPED)}, but got the wrapper `{name}`; give the data set inside it'
+            f'{" or ".join(UNWRAPPED)}, all of it perhaps in {" or ".join(KEPT)}, but got the '
+            f'wrapper `{name}`; give the data set inside it'
         )
     else:
         yield node
@@ -115,8 +140,8 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
 def repeats(cfg: Any) -> int:
     """How often one epoch of the config shows its data set."""
     node, times = cfg['train_dataloader']['dataset'], 1
-    while type_name(node) == 'RepeatDataset':
-        times *= int(node['times'])
+    while type_name(node) in ('RepeatDataset', *KEPT):
+        times *= int(node.get('times', 1))
         node = node['dataset']
     return times
 
