@@ -20,8 +20,7 @@ from dense_al.acquisition.functional.domain import (
     aada_score,
     best_versus_second_best,
     class_balanced_score,
-    flip_entropy,
-    random_among_top,
+    top_count,
 )
 from dense_al.acquisition.functional.inter_frame import inter_frame_scores
 from dense_al.acquisition.functional.inter_frame_select import select_inter_frame
@@ -75,7 +74,6 @@ __all__ = [
     'diversity_aware_order',
     'entropy',
     'entropy_mixture',
-    'flip_entropy',
     'grouped_kmeans_pp',
     'inter_frame_scores',
     'k_center_greedy',
@@ -87,7 +85,6 @@ __all__ = [
     'peaks',
     'pixel_boxes',
     'point_of_max_entropy',
-    'random_among_top',
     'random_points',
     'redal_region_score',
     'region_count',
@@ -100,6 +97,7 @@ __all__ = [
     'ripu_select',
     'select_inter_frame',
     'surface_variation',
+    'top_count',
     'weighted_kmeans',
     'weighted_round_robin',
     'window_mask',
