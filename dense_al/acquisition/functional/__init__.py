@@ -1,14 +1,9 @@
 """Pure functions of the published acquisition methods: arrays in, arrays out, no classes."""
 
-from dense_al.acquisition.functional.badge import badge_select, badge_squared_distance
+from dense_al.acquisition.functional.badge import badge_select
 from dense_al.acquisition.functional.boundary import boundary_distance, boundary_quota
 from dense_al.acquisition.functional.boxes import box_in_box_pairs, box_in_box_pairs_batched
-from dense_al.acquisition.functional.cdal import (
-    cdal_distance,
-    cdal_select,
-    class_mixtures,
-    entropy_mixture,
-)
+from dense_al.acquisition.functional.cdal import cdal_select
 from dense_al.acquisition.functional.class_density import (
     CategoryDensity,
     category_density,
@@ -34,7 +29,7 @@ from dense_al.acquisition.functional.points import (
     point_of_max_entropy,
     random_points,
 )
-from dense_al.acquisition.functional.redal import diversity_aware_order, redal_region_score
+from dense_al.acquisition.functional.redal import diversity_aware_order
 from dense_al.acquisition.functional.region import (
     region_count,
     region_max,
@@ -56,24 +51,20 @@ __all__ = [
     'CategoryDensity',
     'aada_score',
     'badge_select',
-    'badge_squared_distance',
     'best_versus_second_best',
     'boundary_distance',
     'boundary_quota',
     'box_in_box_pairs',
     'box_in_box_pairs_batched',
     'category_density',
-    'cdal_distance',
     'cdal_select',
     'class_balanced_score',
-    'class_mixtures',
     'clue_select',
     'd2ada_budgets',
     'density_order',
     'density_ratio',
     'diversity_aware_order',
     'entropy',
-    'entropy_mixture',
     'grouped_kmeans_pp',
     'inter_frame_scores',
     'k_center_greedy',
@@ -86,7 +77,6 @@ __all__ = [
     'pixel_boxes',
     'point_of_max_entropy',
     'random_points',
-    'redal_region_score',
     'region_count',
     'region_impurity',
     'region_max',

@@ -6,27 +6,6 @@ A region is a set of pixels or points with the same id; -1 belongs to none.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dense_al.acquisition.functional.ripu import (
-    region_impurity,
-    region_uncertainty,
-    ripu_score,
-    ripu_select,
-    window_mask,
-)
-
-__all__ = [
-    'region_count',
-    'region_impurity',
-    'region_max',
-    'region_mean',
-    'region_sum',
-    'region_topk_mean',
-    'region_uncertainty',
-    'ripu_score',
-    'ripu_select',
-    'window_mask',
-]
-
 
 def region_count(regions: ArrayLike, n_regions: int) -> NDArray[np.int64]:
     """Number of pixels or points of each region.

@@ -10,11 +10,13 @@ import torch
 
 from dense_al.acquisition.functional.region import (
     region_count,
-    region_impurity,
     region_max,
     region_mean,
     region_sum,
     region_topk_mean,
+)
+from dense_al.acquisition.functional.ripu import (
+    region_impurity,
     region_uncertainty,
     ripu_score,
     ripu_select,
