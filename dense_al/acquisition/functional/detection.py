@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from dense_al.acquisition.functional.uncertainty import entropy
+
 _TINY = 1e-12
 
 
@@ -36,12 +38,6 @@ def squared_margin(probs: NDArray[np.floating]) -> NDArray[np.float64]:
     return (1 - (top[..., 1] - top[..., 0])) ** 2
 
 
-def shannon(probs: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Entropy in nats over the last axis, (..., C) to (...)."""
-    probs = np.asarray(probs, np.float64)
-    return -(probs * np.log(np.maximum(probs, np.finfo(np.float64).tiny))).sum(axis=-1)
-
-
 def mutual_information(passes: NDArray[np.floating]) -> NDArray[np.float64]:
     """Entropy of the mean minus mean entropy (BALD; Houlsby et al. 2011).
 
@@ -54,8 +50,8 @@ def mutual_information(passes: NDArray[np.floating]) -> NDArray[np.float64]:
     >>> mutual_information(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).round(4).tolist()
     [0.6931]
     """
-    mean = np.asarray(passes, np.float64).mean(axis=0)
-    return np.maximum(shannon(mean) - shannon(passes).mean(axis=0), 0)
+    passes = np.asarray(passes, np.float64)
+    return np.maximum(entropy(passes.mean(axis=0)) - entropy(passes).mean(axis=0), 0)
 
 
 def released_mutual_information(passes: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -74,8 +70,8 @@ def released_mutual_information(passes: NDArray[np.floating]) -> NDArray[np.floa
     [0.2261]
     """
     passes = np.asarray(passes, np.float64)
-    single = shannon(passes).mean(axis=0) / passes.shape[-1]
-    return np.abs(shannon(renormalised(passes.mean(axis=0))) - single)
+    single = entropy(passes).mean(axis=0) / passes.shape[-1]
+    return np.abs(entropy(renormalised(passes.mean(axis=0))) - single)
 
 
 def deviations(
