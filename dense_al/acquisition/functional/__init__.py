@@ -30,13 +30,6 @@ from dense_al.acquisition.functional.points import (
     random_points,
 )
 from dense_al.acquisition.functional.redal import diversity_aware_order
-from dense_al.acquisition.functional.region import (
-    region_count,
-    region_max,
-    region_mean,
-    region_sum,
-    region_topk_mean,
-)
 from dense_al.acquisition.functional.ripu import (
     region_impurity,
     ripu_score,
@@ -46,6 +39,13 @@ from dense_al.acquisition.functional.ripu import (
 from dense_al.acquisition.functional.round_robin import d2ada_budgets, weighted_round_robin
 from dense_al.acquisition.functional.surface import label_entropy, surface_variation
 from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
+from dense_al.groups import (
+    region_count,
+    region_max,
+    region_mean,
+    region_sum,
+    region_topk_mean,
+)
 
 __all__ = [
     'CategoryDensity',

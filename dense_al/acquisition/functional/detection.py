@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from dense_al.acquisition.functional.k_center import farthest_first
 from dense_al.acquisition.functional.uncertainty import entropy
+from dense_al.groups import region_max, region_mean, region_sum
 
 _TINY = 1e-12
 
@@ -166,13 +168,8 @@ def most_alike_greedy(
         )
     rows = rows / norms
     least = (rows @ rows[labelled].T).min(axis=1)
-    least[labelled] = -np.inf
-    picks = np.zeros(n, np.int64)
-    for i in range(n):
-        picks[i] = least.argmax()
-        least = np.minimum(least, rows @ rows[picks[i]])
-        least[picks[i]] = -np.inf
-    return picks
+    rank = np.arange(len(rows))
+    return farthest_first(least, labelled, n, rank, lambda row: rows @ rows[row])
 
 
 def class_weights(counts: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -205,12 +202,4 @@ def over_boxes(
     >>> over_boxes(np.array([1.0, 3.0]), np.array([1, 1]), 2, 'mean').tolist()
     [0.0, 2.0]
     """
-    values = np.asarray(values, np.float64)
-    if how == 'max':
-        out = np.full(n, -np.inf)
-        np.maximum.at(out, owner, values)
-        return np.where(np.isfinite(out), out, 0.0)
-    total = np.bincount(owner, values, n).astype(np.float64)
-    if how == 'sum':
-        return total
-    return total / np.maximum(np.bincount(owner, minlength=n), 1)
+    return {'sum': region_sum, 'mean': region_mean, 'max': region_max}[how](values, owner, n)

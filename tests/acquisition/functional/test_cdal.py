@@ -24,9 +24,9 @@ def load(case):
     return np.load(path, allow_pickle=False)
 
 
-def distances(mixtures, present=None, apart=np.inf, rows=None):
+def distances(mixtures, rows=None):
     """What `cdal_select` measures, of all pairs or from some rows."""
-    pairs = cdal._Pairs(mixtures, present, apart)
+    pairs = cdal._Pairs(mixtures)
     return pairs.distance(np.arange(len(pairs)) if rows is None else np.array(rows))
 
 
@@ -38,12 +38,12 @@ def test_golden(case):
         found = ClassMixtures().mixtures(torch.from_numpy(probs).double(), one_unit, 1)
         np.testing.assert_allclose(found.reshape(mixtures.shape), mixtures, rtol=1e-6, atol=1e-9)
         np.testing.assert_array_equal(found.reshape(mixtures.shape).any(axis=1), present)
-    released = distances(z['class_mixture'], z['class_present'], apart=0.0)
-    np.testing.assert_allclose(released, z['distance'], rtol=1e-9, atol=1e-13)
-    summed = released * z['common_classes']
+    found = distances(z['class_mixture'])
+    np.testing.assert_array_equal(np.isinf(found), z['common_classes'] == 0)
+    found[z['common_classes'] == 0] = 0  # as released
+    np.testing.assert_allclose(found, z['distance'], rtol=1e-9, atol=1e-13)
+    summed = found * z['common_classes']
     np.testing.assert_allclose(summed, z['distance_rl_sum'], rtol=1e-4, atol=1e-5)
-    apart = distances(z['class_mixture'])
-    np.testing.assert_array_equal(np.isinf(apart), z['common_classes'] == 0)
 
 
 @pytest.mark.parametrize('case', range(3))
@@ -102,12 +102,6 @@ def test_first_pick():
     firsts = {int(cdal_select(mixtures, nothing, 1, rng=np.random.default_rng(s))[0])
               for s in range(20)}  # fmt: skip
     assert len(firsts) > 5
-    known = np.arange(30) < 5
-    released = {
-        int(cdal_select(mixtures, known, 1, rng=np.random.default_rng(s), paper_compat=True)[0])
-        for s in range(20)
-    }
-    assert len(released) > 5 and min(released) >= 5
 
 
 def test_certain_pixels():
@@ -133,17 +127,10 @@ def test_three_thousand_images_in_seconds():
     [
         ({'mixtures': np.ones((2, 3))}, r'`mixtures` of shape \(N, G, C\), but got \(2, 3\)'),
         ({'mixtures': np.full((2, 1, 2), -1)}, r'`probs` to be in \[0, 1\]'),
-        ({'present': np.ones((2, 1))}, r'`present` to be \(2, 1\) bool'),
+        ({'n': 3}, 'at most 2'),
     ],
 )
 def test_errors(change, message):
     with pytest.raises(ValueError, match=message):
         given = {'mixtures': np.full((2, 1, 2), 0.5), 'labelled': [False, False], 'n': 1}
         cdal_select(**given | change)
-
-
-def test_more_errors():
-    with pytest.raises(ValueError, match='`rng` with `paper_compat`'):
-        cdal_select(images(), np.zeros(12, bool), 2, paper_compat=True)
-    with pytest.raises(ValueError, match='at most 12'):
-        cdal_select(images(), np.zeros(12, bool), 13)

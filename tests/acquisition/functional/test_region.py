@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from dense_al.acquisition.functional.region import (
-    region_count,
-    region_max,
-    region_mean,
-    region_sum,
-    region_topk_mean,
-)
 from dense_al.acquisition.functional.ripu import (
     region_impurity,
     region_uncertainty,
     ripu_score,
     ripu_select,
     window_mask,
+)
+from dense_al.groups import (
+    region_count,
+    region_max,
+    region_mean,
+    region_sum,
+    region_topk_mean,
 )
 
 GOLDEN = Path(

@@ -1,4 +1,4 @@
-"""Sums, means and maxima over regions.
+"""Sums, means and maxima over regions, or over any other groups of rows.
 
 A region is a set of pixels or points with the same id; -1 belongs to none.
 """
