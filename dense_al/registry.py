@@ -203,7 +203,6 @@ ACQUISITIONS = Registry('acquisition')
 SCORES = Registry('score')
 SAMPLERS = Registry('sampler')
 AGGREGATES = Registry('aggregate')
-WEIGHTS = Registry('weight')
 UNITS = Registry('unit')
 ORACLES = Registry('oracle')
 

@@ -152,7 +152,7 @@ class BoxUncertainty(ImagesWithBoxes):
         if self.background:
             probs = np.concatenate([probs, prediction.background[:, None]], axis=1)
         probs = D.renormalised(probs)
-        values = D.shannon(probs) if self.score == 'Entropy' else D.squared_margin(probs)
+        values = D.entropy(probs) if self.score == 'Entropy' else D.squared_margin(probs)
         return values[:, None]
 
     def _of_passes(self, passes: np.ndarray, box_passes: np.ndarray) -> np.ndarray:
@@ -255,7 +255,7 @@ class ImageCoreSet(ImagesWithBoxes):
         score = 0.0
         if self.weight:
             parts = [prediction.probs, prediction.background[:, None]]
-            entropy = D.shannon(D.renormalised(np.concatenate(parts, axis=1)))
+            entropy = D.entropy(D.renormalised(np.concatenate(parts, axis=1)))
             score = float(entropy.max(initial=0.0))
         return self._rows(prediction, units, score, prediction.image_features)
 

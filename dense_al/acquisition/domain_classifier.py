@@ -55,7 +55,7 @@ class DomainClassifier(RegionsOfDomains):
         spend = given.spend(self.kind, target)
         if self.top is not None:
             paid = len(take(order, spend, given.amount))
-            best = max(int(np.ceil(self.top * len(order))), paid)
+            best = F.top_count(self.top, len(order), paid)
             order = np.concatenate([given.rng.permutation(order[:best]), order[best:]])
         picks = take(order, spend, given.amount)
         return self.query(replace(target, score=score), picks, spend[~asked], given)

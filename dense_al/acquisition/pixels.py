@@ -125,9 +125,7 @@ class PixelUncertainty(Acquisition):
         order = score + TIE * rng.random(score.shape)
         if self.top is not None and not closed.all():
             free = order[~closed]
-            # A billionth of slack: 0.07 of 100 pixels are 7.
-            share = int(np.ceil(self.top * len(free) * (1 - 1e-9)))
-            among = min(max(self.offered, share), len(free))
+            among = F.top_count(self.top, len(free), self.offered)
             closed |= order < np.partition(free, -among)[-among]
             order = rng.random(score.shape)  # the highest of equal keys: a draw without return
         return F.ripu_select(order, self.offered, 0, active=closed, block=block)

@@ -1,6 +1,5 @@
 """Charts of runs as matplotlib figures; no global state, no display."""
 
-import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -180,11 +179,6 @@ def to_png(figure: Figure, path: Path | str | None = None, dpi: int = 150) -> by
     if path is not None:
         Path(path).write_bytes(buffer.getvalue())
     return buffer.getvalue()
-
-
-def to_base64(figure: Figure, dpi: int = 150) -> str:
-    """Draws a figure as a PNG `data:` address."""
-    return 'data:image/png;base64,' + base64.b64encode(to_png(figure, dpi=dpi)).decode()
 
 
 def to_svg(figure: Figure, title: str, prefix: str) -> str:

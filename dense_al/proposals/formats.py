@@ -103,22 +103,6 @@ def read_wetectron(*paths: PathLike) -> dict[int | str, Proposals]:
     return found
 
 
-def write_wetectron(path: PathLike, proposals: Mapping[int, Proposals]) -> None:
-    """Writes wetectron's layout: the counterpart of `read_wetectron`.
-
-    Args:
-        path: File to write.
-        proposals: Number of the image -> proposals, last pixels included.
-    """
-    checked = [checked_proposals(*p, f'image {k}') for k, p in proposals.items()]
-    plain = {
-        'indexes': [int(k) for k in proposals],
-        'boxes': [p.boxes for p in checked],
-        'scores': [p.scores for p in checked],
-    }
-    write_whole(path, lambda file: pickle.dump(plain, file, _PROTOCOL))
-
-
 def checked_proposals(boxes: Any, scores: Any, name: str) -> Proposals:
     """Boxes and scores as float32, after checks of shapes and of finite values.
 

@@ -119,7 +119,7 @@ class TestReleasedCoreSet(DetectionContract):
 def test_scores_equal_the_published_ones(path):
     case = np.load(path)
     probs = case['box_probs_renormalised']
-    np.testing.assert_allclose(D.shannon(probs), case['box_entropy'], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(D.entropy(probs), case['box_entropy'], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(D.squared_margin(probs), case['box_margin'], rtol=1e-5, atol=1e-6)
     weights = D.class_weights(case['class_counts'])
     np.testing.assert_allclose(weights, case['class_weight'], rtol=1e-6)
@@ -290,7 +290,7 @@ def test_mutual_information_needs_disagreement():
     rng = np.random.default_rng(0)
     passes = D.renormalised(rng.random((8, 5, 3)))
     by_loop = [
-        D.shannon(passes[:, k].mean(0)) - np.mean([D.shannon(p) for p in passes[:, k]])
+        D.entropy(passes[:, k].mean(0)) - np.mean([D.entropy(p) for p in passes[:, k]])
         for k in range(5)
     ]
     np.testing.assert_allclose(D.mutual_information(passes), by_loop)
