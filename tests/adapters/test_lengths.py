@@ -70,5 +70,5 @@ def test_sizes_in_the_manifest_are_those_of_what_is_loaded(tmp_path, kind):
     exif[274] = 6
     path = str(tmp_path / f'a.{kind}')
     Image.new('RGB', (30, 20)).save(path, exif=exif)
-    size = framework._manifest([dict(img_path=path)]).size(0)
+    size = framework._manifest([dict(img_path=path)], 'data').size(0)
     assert size == mmcv.imread(path).shape[:2]
