@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 SYSTEM_PACKAGES := libgl1 libglib2.0-0 libegl1 libusb-1.0-0
 SYSTEM_LIBRARIES := libGL.so.1 libgthread-2.0 libEGL.so.1 libusb-1.0.so.0
 
-.PHONY: setup demo test lint ops clean system
+.PHONY: setup demo test lint docs ops clean system
 
 setup: $(STAMP)
 
@@ -38,6 +38,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pages of docs/ as a site in build/site.
+docs: setup
+	$(BIN)/python -m pip install -q -e '.[docs]'
+	$(BIN)/mkdocs build --strict
 
 # The compiled operators of mmcv, from source: 12 minutes of one core. `make test` then also compares
 # them with those in plain torch. FORCE_CUDA=1 builds those of GPUs on a machine without one.
