@@ -1,6 +1,7 @@
 """The loop: train, evaluate, observe, select, ask, record."""
 
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -65,6 +66,7 @@ class Learner:
             WaitingForAnswers: The oracle has not answered; run again when it has.
         """
         on_main(lambda: self.store.save_manifest(self.task.manifest))
+        on_main(self._check_maps)
         self.label_initially()
         for round_number in range(self.rounds.count):
             self.run_round(round_number, stop_after)
@@ -141,7 +143,7 @@ class Learner:
             'round %d  %s %.2f  labelled %.2f %% (%d units, %.1f h, %.0f clicks)  %s',
             round_number,
             train['metric'],
-            train['value'],
+            math.nan if train['value'] is None else train['value'],
             100 * labelled['fraction'],
             labelled['units'],
             labelled['seconds'] / 3600,
@@ -231,6 +233,10 @@ class Learner:
         )
 
         def choose() -> None:
+            if len(rows) == 0:
+                raise NothingLeftError(
+                    f'Expected {acquisition.kind} units left to ask, but got none'
+                )
             asked = ledger.asked(acquisition.kind, rows, given.ask_declined_again)
             places = places_of(rows, self.units, acquisition.kind, asked)
             picked = acquisition.select(places.rows, given)
@@ -243,11 +249,34 @@ class Learner:
                 'select': time.perf_counter() - observed,
             }
             self.store.write_query(round_number, query, rows, pseudo)
+            self.store.write_maps(round_number, self._digests(query))
             commit = self._query_commit(round_number, query, seconds)
             self.store.commit(round_number, 'query', commit)
 
         on_main(choose)
         return self.store.query(round_number)
+
+    def _digests(self, query: Query) -> dict[int, str]:
+        """Sample -> hash of its map, for all whose regions are asked; {} for other units."""
+        digest = getattr(self.units, 'digest', None)
+        if query.kind != 'region' or digest is None:
+            return {}
+        return {sample: digest(sample) for sample in query.by_sample}
+
+    def _check_maps(self) -> None:
+        """Checks that regions that were asked are still the same pixels or points.
+
+        Raises:
+            ConfigError: A map has changed, even if no region has another size.
+        """
+        for round_number in range(INITIAL, self.rounds.count):
+            for sample, digest in self.store.maps(round_number).items():
+                if self.units.digest(sample) != digest:  # type: ignore[attr-defined]
+                    raise ConfigError(
+                        f'Expected the regions of `{self.task.manifest.names[sample]}` as they '
+                        f'were asked in round {round_number}, but they have changed since; answers '
+                        'to them would be put elsewhere'
+                    )
 
     def _query_commit(
         self, round_number: int, query: Query, seconds: dict[str, float]
@@ -265,7 +294,10 @@ class Learner:
     def _observe(
         self, round_number: int, acquisition: Acquisition, ledger: Ledger
     ) -> tuple[ElementRows, float]:
-        """Rows of all samples the acquisition wants to see, and the seconds in the model."""
+        """Rows of all samples the acquisition wants to see, and the seconds in the model.
+
+        Only the first process has the rows.
+        """
         self.store.phase(f'{round_number}:observe:begin')
         manifest = self.task.manifest
         open_samples = np.setdiff1d(manifest.pool, ledger.whole_samples())
@@ -291,8 +323,6 @@ class Learner:
         if 'labelled' not in acquisition.observes:
             again = self.oracle.ask_declined_again
             rows = rows.take(~ledger.asked(acquisition.kind, rows, again))
-        if len(rows) == 0:
-            raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
         return rows, forward
 
     def _asked_before(self, round_number: int) -> list[Query]:
