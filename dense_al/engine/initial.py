@@ -49,8 +49,7 @@ def _named(name: str, manifest: Manifest) -> int:
     found = manifest.samples_of(name)
     if not found:
         raise ConfigError(
-            f'Unknown sample {name!r} in `rounds.initial.labelled`. '
-            f'{nearest(name, manifest.names)}'
+            f'Unknown sample {name!r} in `rounds.initial.labelled`. {nearest(name, manifest.names)}'
         )
     if len(found) > 1:
         several = ' and '.join(f'`{manifest.names[sample]}`' for sample in found)
