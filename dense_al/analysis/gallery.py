@@ -32,6 +32,7 @@ from dense_al.structures import (
     answers_of_table,
     decode_boxes,
     decode_labels,
+    decode_tags,
     holds_boxes,
 )
 
@@ -50,7 +51,7 @@ class Panel:
         best_rank: Rank of the best of them, 1 = asked first.
         best_score: Score of that unit.
         pictures: Title -> (H, W, 3) uint8, all of one size.
-        note: What could not be shown and why, '' for nothing.
+        note: What no picture shows: tags, or what could not be drawn and why; '' for nothing.
     """
 
     sample: int
@@ -237,6 +238,11 @@ def _pictures(
         return drawn, ''
     kind = str((round_.query or {}).get('kind', ''))
     note, units, labels = '', None, None
+    if kind == 'tags':
+        tags = [run.classes[c] for c in decode_tags(payload).labels] if payload else []
+        return render_boxes(image, None, None, colours=run.colours, classes=(), side=side), (
+            f'Tags: {", ".join(tags)}.' if tags else ''
+        )
     if kind == 'point':
         units, labels = _points(image.shape[:2], asked, given)
     elif kind == 'image':

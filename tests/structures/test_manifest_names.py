@@ -70,8 +70,9 @@ def test_each_image_gets_the_labels_of_its_own_file(alike, tmp_path):
 def test_no_exported_label_is_written_over_another(alike, tmp_path):
     store = RunStore(tmp_path / 'run')
     store.save_manifest(alike)
-    write_json(tmp_path / 'run/environment.json', dict(
-        classes=list('xyzw'), regions=dict(type='Grid', size=4), cache_dir=str(tmp_path)))  # fmt: skip
+    recorded = dict(classes=list('xyzw'), regions=dict(type='Grid', size=4))
+    recorded['cache_dir'] = str(tmp_path)
+    write_json(tmp_path / 'run/environment.json', recorded)
     payloads = [encode_labels(np.full(64, s, np.uint8)) for s in range(4)]
     store.write_answers(-1, [
         Answer(s, -1, 0, 'image', 'answered', 'files', 64, s, 0.0, 0.0, -1, payloads[s])
