@@ -1,6 +1,7 @@
 """The loop: train, evaluate, observe, select, ask, record."""
 
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -65,6 +66,7 @@ class Learner:
             WaitingForAnswers: The oracle has not answered; run again when it has.
         """
         on_main(lambda: self.store.save_manifest(self.task.manifest))
+        on_main(self._check_maps)
         self.label_initially()
         for round_number in range(self.rounds.count):
             self.run_round(round_number, stop_after)
@@ -141,7 +143,7 @@ class Learner:
             'round %d  %s %.2f  labelled %.2f %% (%d units, %.1f h, %.0f clicks)  %s',
             round_number,
             train['metric'],
-            train['value'],
+            math.nan if train['value'] is None else train['value'],
             100 * labelled['fraction'],
             labelled['units'],
             labelled['seconds'] / 3600,
@@ -240,6 +242,7 @@ class Learner:
                 'select': time.perf_counter() - observed,
             }
             self.store.write_query(round_number, query, rows, pseudo)
+            self.store.write_maps(round_number, self._digests(query))
             step = self._query_commit(round_number, query, seconds)
             self.store.commit(round_number, 'query', step)
 
@@ -274,6 +277,28 @@ class Learner:
             n_classes=len(self.task.classes),
             ask_declined_again=self.oracle.ask_declined_again,
         )
+
+    def _digests(self, query: Query) -> dict[int, str]:
+        """Sample -> hash of its map, for all whose regions are asked; {} for other units."""
+        digest = getattr(self.units, 'digest', None)
+        if query.kind != 'region' or digest is None:
+            return {}
+        return {sample: digest(sample) for sample in query.by_sample}
+
+    def _check_maps(self) -> None:
+        """Checks that regions that were asked are still the same pixels or points.
+
+        Raises:
+            ConfigError: A map has changed, even if no region has another size.
+        """
+        for round_number in range(INITIAL, self.rounds.count):
+            for sample, digest in self.store.maps(round_number).items():
+                if self.units.digest(sample) != digest:  # type: ignore[attr-defined]
+                    raise ConfigError(
+                        f'Expected the regions of `{self.task.manifest.names[sample]}` as they '
+                        f'were asked in round {round_number}, but they have changed since; answers '
+                        'to them would be put elsewhere'
+                    )
 
     def _asked_before(self, round_number: int) -> list[Query]:
         """What was asked in the rounds before this one, initial labels first."""

@@ -39,11 +39,8 @@ def observe_for(
         on_half: Called once, half way.
 
     Returns:
-        The rows, those asked before only where the acquisition observes what is labelled, and the
-        seconds in the model.
-
-    Raises:
-        NothingLeftError: There are none.
+        The rows, those asked before only where the acquisition observes what is labelled, in the
+        first process alone; and the seconds in the model.
     """
     manifest, ledger, round_number = task.manifest, given.ledger, given.round_number
     open_samples = np.setdiff1d(manifest.pool, ledger.whole_samples())
@@ -61,8 +58,6 @@ def observe_for(
     )
     if 'labelled' not in acquisition.observes:
         rows = rows.take(~ledger.asked(acquisition.kind, rows, given.ask_declined_again))
-    if len(rows) == 0:
-        raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
     return rows, forward
 
 
@@ -76,7 +71,12 @@ def choose(
         acquisition: Chooses.
         units: The units; they tell which regions are one place.
         given: What it chooses from.
+
+    Raises:
+        NothingLeftError: There are no rows.
     """
+    if len(rows) == 0:
+        raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
     asked = given.ledger.asked(acquisition.kind, rows, given.ask_declined_again)
     places = places_of(rows, units, acquisition.kind, asked)
     query = acquisition.select(places.rows, given)

@@ -143,14 +143,14 @@ def mistaken(
     Args:
         labels: (P,) uint8 classes, 255 = none (stays).
         noise: Probability in [0, 1].
-        n_classes: Number of classes, at least 2.
+        n_classes: Number of classes; a single one is never mistaken.
         rng: Source of randomness.
 
     Returns:
         (P,) uint8.
     """
     wrong = rng.random(n_classes) < noise
-    shift = rng.integers(1, n_classes, n_classes)
+    shift = rng.integers(1, max(n_classes, 2), n_classes)
     table = np.full(256, IGNORE, np.uint8)
     classes = np.arange(n_classes)
     table[:n_classes] = np.where(wrong, (classes + shift) % n_classes, classes)

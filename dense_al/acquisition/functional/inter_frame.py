@@ -3,7 +3,6 @@
 Hu et al., LiDAL: Inter-frame Uncertainty Based Active Learning for 3D LiDAR, ECCV 2022.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 from scipy.special import entr
 
+from dense_al.machine import cores
+
 MEASURES = ('kl', 'js')
 _CHUNK = 8192
 _GRID_SHIFTS = (0.0, 0.25, 0.5, 0.75)  # along the diagonal, in voxels
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 _Frames = list[tuple[NDArray, NDArray]]
 
 
@@ -90,7 +90,7 @@ def inter_frame_scores(
     find: Callable[..., NDArray[np.int32]] = partial(_nearest_matches, xyz, max_distance)
     if approximate:
         find = _VoxelMatches(xyz, max_distance, max((len(x) for _, x in frames), default=0))
-    with ThreadPoolExecutor(workers or _CORES) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         found = list(pool.map(find, (there for _, there in frames), trees))
         starts = range(0, len(probs), _CHUNK)
         score = partial(_chunk_scores, probs, frames, found, eps, measure == 'js')
