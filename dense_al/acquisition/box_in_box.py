@@ -106,7 +106,7 @@ class BoxInBox(ImagesWithBoxes):
         features, boxes = prediction.box_features, prediction.boxes
         if features is None:
             raise ValueError('Expected a prediction with box features, but got none')
-        scores = np.zeros(0)
+        scores: np.ndarray = np.zeros(0)
         if prediction.remembered is not None:
             features = prediction.remembered
             boxes = np.zeros((len(features), 4), np.float32)

@@ -64,6 +64,7 @@ class Composed(Acquisition):
         self.random = any(isinstance(s, Random) for s, _ in self.scores)
         if self.random and len(self.scores) > 1:
             raise ConfigError('Expected `acquisition.score` Random to stand alone')
+        self.scores = [] if self.random else self.scores  # drawn per unit when they are selected
         needs = frozenset().union(self.sampler.needs, *(s.needs for s, _ in self.scores))
         self.needs = needs | {'probs'} if weight else needs
         self.observes = self.sampler.observes
