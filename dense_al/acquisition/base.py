@@ -86,7 +86,8 @@ class Acquisition(ABC):
     """Base of all acquisitions.
 
     Attributes:
-        needs: What of a prediction it reads (`probs`, `features`); empty: no model is run.
+        needs: What of a prediction it reads (`probs`, `features`, `boxes` ...) and what the samples
+            must be: `points` of scans, or pixels in a `grid`; empty: no model is run.
         observes: Which samples it must see: `pool` (those not labelled as a whole),
             `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.

@@ -59,7 +59,7 @@ class InterFrame(Acquisition):
         pseudo_distance: `min_distance` of the regions the model labels; None: the same.
     """
 
-    needs = frozenset({'probs'})
+    needs = frozenset({'probs', 'points'})
     observes = frozenset({'pool', 'labelled'})
     kind = 'region'
 

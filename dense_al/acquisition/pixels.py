@@ -69,6 +69,8 @@ class PixelUncertainty(Acquisition):
                 )
         self.score = pixel_score(score, 'acquisition.score', or_random=True)
         self.needs = self.score.needs
+        if self.needs and min_distance > 1:
+            self.needs |= {'grid'}
         self.offered = self.per_sample = per_image or candidates
         self.top = check_share('top', top)
         self.min_distance = min_distance
