@@ -147,6 +147,19 @@ class Acquisition(ABC):
             )
         return asked
 
+    def guided(
+        self, rows: ElementRows, asked: np.ndarray, given: Selection
+    ) -> tuple[ElementRows, np.ndarray]:
+        """What a sampler sees: rows that may be asked and rows that are labelled.
+
+        What was declined is neither, so that nothing keeps its distance from it.
+
+        Returns:
+            The rows in their order, and (N,) bool which are labelled.
+        """
+        seen = ~asked | given.ledger.labelled(self.kind, rows)
+        return rows.take(seen), asked[seen]
+
     @abstractmethod
     def observe(self, prediction: Any, sample: int, units: Units) -> ElementRows:
         """Turns one prediction into one row per unit.

@@ -123,9 +123,10 @@ class Composed(Acquisition):
         if self.prefilter is not None:
             keep = asked | _best(rows.score, ~asked, self.prefilter)
             rows, asked = rows.take(keep), asked[keep]
+        rows, labelled = self.guided(rows, asked, given)
         spend = given.spend(self.kind, rows)
-        picks = self.sampler(rows, asked, spend, given.amount, given.rng)
-        return self.query(rows, picks, spend[~asked], given)
+        picks = self.sampler(rows, labelled, spend, given.amount, given.rng)
+        return self.query(rows, picks, spend[~labelled], given)
 
 
 def _scores(score: Any) -> list[tuple[Any, float]]:

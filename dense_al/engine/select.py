@@ -77,8 +77,10 @@ def choose(
         units: The units; they tell which regions are one place.
         given: What it chooses from.
     """
-    asked = given.ledger.asked(acquisition.kind, rows, given.ask_declined_again)
-    places = places_of(rows, units, acquisition.kind, asked)
+    kind, ledger = acquisition.kind, given.ledger
+    asked = ledger.asked(kind, rows, given.ask_declined_again)
+    # What is labelled and what was declined are kept apart as well.
+    places = places_of(rows, units, kind, asked.astype(np.int64) + ledger.labelled(kind, rows))
     query = acquisition.select(places.rows, given)
     by_model = acquisition.pseudo(places.rows, query, given)
     return places.expanded(query), None if by_model is None else places.expanded(by_model)
