@@ -86,7 +86,8 @@ class Acquisition(ABC):
     """Base of all acquisitions.
 
     Attributes:
-        needs: What of a prediction it reads (`probs`, `features`); empty: no model is run.
+        needs: What of a prediction it reads (`probs`, `features`, `boxes` ...) and what the samples
+            must be: `points` of scans, or pixels in a `grid`; empty: no model is run.
         observes: Which samples it must see: `pool` (those not labelled as a whole),
             `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.
@@ -145,6 +146,19 @@ class Acquisition(ABC):
                 f'Expected {self.kind} units left to ask, but all {len(rows)} were asked'
             )
         return asked
+
+    def guided(
+        self, rows: ElementRows, asked: np.ndarray, given: Selection
+    ) -> tuple[ElementRows, np.ndarray]:
+        """What a sampler sees: rows that may be asked and rows that are labelled.
+
+        What was declined is neither, so that nothing keeps its distance from it.
+
+        Returns:
+            The rows in their order, and (N,) bool which are labelled.
+        """
+        seen = ~asked | given.ledger.labelled(self.kind, rows)
+        return rows.take(seen), asked[seen]
 
     @abstractmethod
     def observe(self, prediction: Any, sample: int, units: Units) -> ElementRows:

@@ -141,8 +141,9 @@ class BoxInBox(ImagesWithBoxes):
         asked = self.asked(images, given)
         spend = given.spend(self.kind, images)
         owner = np.searchsorted(images.sample, pairs.sample)
-        # Of images asked before only what is remembered counts; those pairs carry no boxes.
-        stays = ~asked[owner] | ~pairs.features[:, -PLACE:].any(axis=1)
+        # Of labelled images only what is remembered counts; those pairs carry no boxes.
+        labelled = given.ledger.labelled(self.kind, images)
+        stays = ~asked[owner] | (labelled[owner] & ~pairs.features[:, -PLACE:].any(axis=1))
         pairs, owner = pairs.take(stays), owner[stays]
         assert pairs.features is not None
         paired = np.bincount(owner, minlength=len(images)) > 0
@@ -193,7 +194,8 @@ class BoxInBox(ImagesWithBoxes):
         Args:
             features: (P, D) of the pairs.
             owner: (P,) image of each pair.
-            asked: (N,) bool images asked before; those with pairs are the centres to begin with.
+            asked: (N,) bool images asked before; those with pairs, all of them labelled, are the
+                centres to begin with.
             spend: (N,) predicted cost of each image.
             amount: How much may be spent.
             rng: Source of randomness.

@@ -56,9 +56,10 @@ class ImagesWithBoxes(Acquisition):
     def _sampled(
         self, sampler: Sampler, rows: ElementRows, asked: np.ndarray, given: Selection
     ) -> Query:
+        rows, labelled = self.guided(rows, asked, given)
         spend = given.spend(self.kind, rows)
-        picks = sampler(rows, asked, spend, given.amount, given.rng)
-        return self.query(rows, picks, spend[~asked], given)
+        picks = sampler(rows, labelled, spend, given.amount, given.rng)
+        return self.query(rows, picks, spend[~labelled], given)
 
 
 @ACQUISITIONS.register
@@ -264,10 +265,11 @@ class ImageCoreSet(ImagesWithBoxes):
         asked = self.asked(rows, given)
         if not self.weight:
             return self._sampled(self.sampler, rows, asked, given)
+        rows, labelled = self.guided(rows, asked, given)
         assert rows.features is not None
         spend = given.spend(self.kind, rows)
-        n = int(min((~asked).sum(), 1 + given.amount // spend[~asked].min()))
+        n = int(min((~labelled).sum(), 1 + given.amount // spend[~labelled].min()))
         order = weighted_k_center(
-            rows.features, asked, rows.score, n=n, always=not self.released, rng=given.rng
+            rows.features, labelled, rows.score, n=n, always=not self.released, rng=given.rng
         )
-        return self.query(rows, take(order, spend, given.amount), spend[~asked], given)
+        return self.query(rows, take(order, spend, given.amount), spend[~labelled], given)

@@ -48,7 +48,7 @@ class InterFrame(Acquisition):
         stride: Frames from one neighbour to the next, by their numbers in the sequence.
         max_distance: Metres up to which the nearest point of another frame is the same place.
         min_distance: Metres between the centres of regions that show different places.
-        mode: `strict`: exactly within the budget, and no region near one that was asked in any
+        mode: `strict`: exactly within the budget, and no region near one that was labelled in any
             round; `paper`: as released, see `select_inter_frame`.
         matched_only: Whether the mean is over the points with a match, not over all.
         min_matched: Regions with a smaller share of matched points have divergence 0.
@@ -62,7 +62,7 @@ class InterFrame(Acquisition):
         pseudo_distance: `min_distance` of the regions the model labels; None: the same.
     """
 
-    needs = frozenset({'probs'})
+    needs = frozenset({'probs', 'points'})
     observes = frozenset({'pool', 'labelled'})
     kind = 'region'
 
@@ -162,11 +162,12 @@ class InterFrame(Acquisition):
         if not open_rows.any():
             raise NothingLeftError('Expected regions that the model did not label, but got none')
         spend = given.spend(self.kind, rows)
-        picks = self._picks(rows, open_rows, asked, spend, given.amount, True, given.rng)
+        labelled = given.ledger.labelled(self.kind, rows)
+        picks = self._picks(rows, open_rows, labelled, spend, given.amount, True, given.rng)
         if not len(picks) and spend[open_rows].min() <= given.amount:
             raise NothingLeftError(
                 f'Expected places left to ask, but all {open_rows.sum()} open regions lie within '
-                f'{self.min_distance} m of others that were asked; lower `min_distance`'
+                f'{self.min_distance} m of labelled ones; lower `min_distance`'
             )
         return self.query(rows, picks, spend[open_rows], given)
 

@@ -13,8 +13,9 @@ import torch
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.scores import pixel_score
 from dense_al.pool import Units
-from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
+from dense_al.registry import ACQUISITIONS, ConfigError
 from dense_al.structures import ElementRows, Query, SegPrediction
 
 TIE = 1e-9  # far below any difference of scores that means something
@@ -66,8 +67,10 @@ class PixelUncertainty(Acquisition):
                     f'Expected `acquisition.{name}` to be an integer of at least 1, '
                     f'but got {number!r}'
                 )
-        self.score = SCORES.build(score, 'acquisition.score')
+        self.score = pixel_score(score, 'acquisition.score', or_random=True)
         self.needs = self.score.needs
+        if self.needs and min_distance > 1:
+            self.needs |= {'grid'}
         self.offered = self.per_sample = per_image or candidates
         self.top = check_share('top', top)
         self.min_distance = min_distance

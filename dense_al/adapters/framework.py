@@ -48,11 +48,15 @@ class FrameworkTask(ABC):
     Attributes:
         form: What a label of a whole sample is, `pixels`, `boxes` or `masks`.
         per_class: How the evaluator names the result of a class, `{}` standing for its name.
+        provides: What an acquisition may need, see `Acquisition.needs`.
+        samples: What they are, for messages.
     """
 
     form: str
     scope: ClassVar[str]
     per_class: ClassVar[str]
+    provides: ClassVar[frozenset[str]]
+    samples: ClassVar[str]
     least_classes: ClassVar[int] = 2
     learns_tags: bool = False  # whether the model learns from tags of images
     learns_points: bool = False  # whether it learns masks from single points of objects
@@ -153,11 +157,17 @@ class FrameworkTask(ABC):
         """Builds the model once, before anything is trained.
 
         Args:
-            needs: What the acquisition needs of a prediction.
+            needs: What the acquisition needs of a prediction and of the samples.
 
         Raises:
             ConfigError: It cannot be built, or does not give what is needed.
         """
+        if needs - self.provides:
+            raise ConfigError(
+                f'Expected an acquisition for {self.samples}, which may need '
+                f'{", ".join(sorted(self.provides))}, but got one that needs '
+                f'{", ".join(sorted(needs - self.provides))}'
+            )
         with checks.naming('model'):
             model = self._model()
         self._check_needs(model, needs)
@@ -196,7 +206,7 @@ class FrameworkTask(ABC):
 
     @abstractmethod
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        """Raises `ConfigError` unless the model gives what is needed."""
+        """Raises `ConfigError` unless this model gives what is needed, as others of its kind do."""
 
     def train(self, job: TrainJob) -> TrainResult:
         """Trains on the answers and evaluates on the validation set."""

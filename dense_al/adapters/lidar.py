@@ -64,6 +64,8 @@ class ScanTask(FrameworkTask):
 
     form = 'pixels'
     scope = 'mmengine'
+    provides = frozenset({'probs', 'features', 'points'})
+    samples = 'scans'
     per_class = 'IoU_{}'
     scans: ScanSource
 
@@ -115,11 +117,7 @@ class ScanTask(FrameworkTask):
         return self.scans.load_labels(self.scans.records[sample])[:, None]
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        if needs - {'probs', 'features'}:
-            raise ConfigError(
-                'Expected an acquisition for the points of scans, '
-                f'but this one needs {sorted(needs - {"probs", "features"})}'
-            )
+        """Every network for scans gives all that may be needed of scans."""
 
     def _predictions(
         self, model: Any, loader: DataLoader, needs: frozenset[str], options: Any

@@ -56,6 +56,10 @@ class MMDetTask(FrameworkTask):
     """
 
     scope = 'mmdet'
+    provides = frozenset(
+        {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
+    )
+    samples = 'images to detect objects in'
     per_class = 'coco/{}_precision'
     least_classes = 1
 
@@ -114,12 +118,6 @@ class MMDetTask(FrameworkTask):
         return Instances.with_masks(found, masks)
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        of_boxes = {'boxes', 'passes', 'image_features', 'box_features', 'weak_loss'}
-        known = of_boxes | {'objects', 'masks'}
-        if needs - known:
-            raise ConfigError(
-                f'Expected an acquisition for detectors, but this one needs {sorted(needs)}'
-            )
         if 'objects' in needs and not self.learns_points:
             raise ConfigError(
                 'Expected a model that learns masks from points '

@@ -154,6 +154,7 @@ class Task(Protocol):
     form: str  # what a label of a whole sample is: `pixels`, `boxes` or `masks`
     learns_tags: bool  # whether the model learns from tags of images
     learns_points: bool  # whether it learns masks from single points of objects
+    provides: frozenset[str]  # what an acquisition may need, see `Acquisition.needs`
     scans: Any  # where the points of samples come from, where they are scans; else None
 
     def train(self, job: TrainJob) -> TrainResult:

@@ -49,8 +49,8 @@ def places_of(rows: ElementRows, units: Any, kind: str, asked: np.ndarray) -> Pl
         rows: As they were observed.
         units: The units; `groups` tells which place a unit is.
         kind: Kind of the rows.
-        asked: (N,) bool, rows that were asked before, which are kept apart from those that were
-            not.
+        asked: (N,) bool or int64, rows that were asked before, which are kept apart from those that
+            were not.
     """
     place = _place_of_rows(rows.sample, rows.unit, units) if kind == 'region' else None
     if place is None:

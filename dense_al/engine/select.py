@@ -75,10 +75,12 @@ def choose(
     Raises:
         NothingLeftError: There are no rows.
     """
+    kind, ledger = acquisition.kind, given.ledger
     if len(rows) == 0:
-        raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
-    asked = given.ledger.asked(acquisition.kind, rows, given.ask_declined_again)
-    places = places_of(rows, units, acquisition.kind, asked)
+        raise NothingLeftError(f'Expected {kind} units left to ask, but got none')
+    asked = ledger.asked(kind, rows, given.ask_declined_again)
+    # What is labelled and what was declined are kept apart as well.
+    places = places_of(rows, units, kind, asked.astype(np.int64) + ledger.labelled(kind, rows))
     query = acquisition.select(places.rows, given)
     by_model = acquisition.pseudo(places.rows, query, given)
     return places.expanded(query), None if by_model is None else places.expanded(by_model)

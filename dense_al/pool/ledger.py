@@ -122,6 +122,10 @@ class Ledger:
         ]
         return np.array(whole, np.int64), _keys(a for a in closed if a.kind == kind)
 
+    def labelled(self, kind: str, rows: ElementRows) -> np.ndarray:
+        """(N,) bool: which units people answered; of those that were asked the others declined."""
+        return self.asked(kind, rows, ask_declined_again=True)
+
     def by_model(self, kind: str, rows: ElementRows, round_number: int) -> np.ndarray:
         """(N,) bool: which units have a label of the model that this round trained on."""
         found = [a for a in self.in_force(round_number) if a.source == 'model' and a.kind == kind]

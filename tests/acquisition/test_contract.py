@@ -17,6 +17,16 @@ class TestRandom(AcquisitionContract):
         return Composed(unit=GRID, score=dict(type='Random'))
 
 
+class TestRandomAmongFeatures(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='Random', sampler='KMeansPlusPlus')
+
+
+class TestRandomByClass(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='Random', weight='class')
+
+
 class TestEntropy(AcquisitionContract):
     def acquisition(self):
         return Composed(unit=GRID, score=dict(type='Entropy'))
@@ -120,6 +130,19 @@ def test_mistakes_in_the_config_name_the_field(change, message):
     cfg = dict(type='Composed', unit=GRID, score=dict(type='Entropy'))
     with pytest.raises(ConfigError, match=message):
         ACQUISITIONS.build({**cfg, **change}, 'acquisition')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(type='DensityAware', unit=GRID, uncertainty='Random'),
+        dict(type='DomainClassifier', unit=GRID, uncertainty='SurfaceVariation'),
+        dict(type='PixelUncertainty', score='SurfaceVariation'),
+    ],
+)
+def test_scores_of_something_else_than_pixels_are_refused(change):
+    with pytest.raises(ConfigError, match='to be a score of pixels.*but got'):
+        ACQUISITIONS.build(change, 'acquisition')
 
 
 def test_dominant_class_by_hand():

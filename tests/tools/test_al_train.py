@@ -242,6 +242,9 @@ def test_dry_run_prints_the_plan_and_trains_nothing(small_config, tmp_path, caps
 
 
 MISTAKES = {
+    'acquisition.score.type=SurfaceVariation': 'for images to segment, which may need features, '
+    'grid, probs, but got one that needs points',
+    'acquisition.score.type=SegmentEntropy': 'but got one that needs points',
     'acquisition.type=Composd': 'Did you mean `Composed`',
     'acquisition.score.type=Entropie': 'Did you mean `Entropy`',
     'acquisition.agregate=mean': 'Unknown key `acquisition.agregate`',
