@@ -48,7 +48,7 @@ def main() -> int:
             cfg, mutation = mutated(tiny_config(name), rng)
         path = write_config(cfg, folder / 'configs' / f'{number:05d}.py')
         began = time.perf_counter()
-        code, said = dry_run(path, folder / 'work_dirs' / str(number))
+        code, said = dry_run(cfg, path, folder / 'work_dirs' / str(number))
         outcome = judge(mutation, cfg, code, said)
         counts[mutation.kind, outcome.kind] += 1
         if outcome.failed or args.only is not None:

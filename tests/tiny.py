@@ -3,6 +3,8 @@
 Configs name their data by paths below `data/`, so they are run in a folder that has such files.
 """
 
+import copy
+import functools
 import json
 import shutil
 import sys
@@ -32,6 +34,12 @@ def shipped():
 
 
 def tiny_config(name):
+    """As `_tiny_config`, which is made once."""
+    return copy.deepcopy(_tiny_config(name))
+
+
+@functools.cache
+def _tiny_config(name):
     """A shipped config as plain data, of a size that a tiny pool can fill.
 
     Args:
@@ -57,11 +65,23 @@ def tiny_config(name):
     rounds['count'] = min(rounds['count'], 3)
     if isinstance(rounds.get('iterations'), (list, tuple)):
         rounds['iterations'] = rounds['iterations'][: rounds['count']]
-    if cfg['model'].get('roi_head', {}).get('fc_channels'):
-        cfg['model']['roi_head']['fc_channels'] = (32, 32)  # the published ones take seconds
+    _shrink(cfg['model'])
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[loader].update(num_workers=0, persistent_workers=False)
     return cfg
+
+
+def _shrink(model):
+    """Makes a model small that takes seconds to build; nothing is ever shown to it."""
+    if model['backbone'].get('depth', 18) > 18:
+        model['backbone']['depth'] = 18
+    if 'channels' in model.get('decode_head', {}):
+        model['decode_head']['channels'] = 8
+    head = model.get('roi_head', {})
+    if 'fc_channels' in head:
+        head['fc_channels'] = (32, 32)
+    if 'fc_out_channels' in head.get('bbox_head', {}):
+        head['bbox_head']['fc_out_channels'] = 32
 
 
 def write_data(folder, name):

@@ -145,6 +145,23 @@ def check_pipeline(steps: Sequence[Any], field: str) -> None:
             TRANSFORMS.build(copy.deepcopy(step))
 
 
+def check_weights(cfg: Config) -> None:
+    """Looks for the files of weights that training begins with; those to download are not asked.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    named = [('load_from', cfg.get('load_from'))]
+    for node in surgery.dicts(cfg['model']):
+        if node.get('type') == 'Pretrained':
+            named.append(('init_cfg.checkpoint', node.get('checkpoint')))
+    for field, path in named:
+        if path is None and field == 'load_from':
+            continue
+        if not isinstance(path, str) or ('://' not in path and not Path(path).is_file()):
+            raise ConfigError(f'Expected `{field}` to be a file of weights, but got {path!r}')
+
+
 def check_training(
     cfg: Config, model: Any, iterations: int | None, epochs: int | None, prefix: str = ''
 ) -> None:
@@ -186,9 +203,11 @@ def check_evaluation(cfg: Config) -> None:
     Raises:
         ConfigError: Something cannot be built, or a file is missing.
     """
-    loader = copy.deepcopy(cfg['val_dataloader'])
+    given = copy.deepcopy(cfg['val_dataloader']['dataset'])
+    if given.get('type') not in surgery.UNWRAPPED:
+        given['serialize_data'] = False  # which takes longer than everything else
     with naming('val_dataloader.dataset'):
-        dataset = DATASETS.build(loader['dataset'])
+        dataset = DATASETS.build(given)
     if len(dataset) == 0:
         raise ConfigError('Expected images in `val_dataloader.dataset`, but it is empty')
     check_files(dataset.get_data_info(0), 'val_dataloader.dataset')

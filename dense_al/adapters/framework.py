@@ -151,16 +151,20 @@ class FrameworkTask(ABC):
             found = bar(threads.map(problem, samples), 'labels', len(samples))
             problems = [text for text in found if text]
         if problems:
-            raise ConfigError(f'{len(problems)} of {len(samples)} labels are wrong: {problems[0]}')
+            raise ConfigError(
+                f'Could not read `train_dataloader.dataset`: {len(problems)} of {len(samples)} '
+                f'labels are wrong: {problems[0]}'
+            )
 
-    def check_model(self, needs: frozenset[str]) -> None:
-        """Builds the model once, before anything is trained.
+    def check_config(self, needs: frozenset[str]) -> None:
+        """Builds once what rounds are made of, before anything is trained.
 
         Args:
             needs: What the acquisition needs of a prediction and of the samples.
 
         Raises:
-            ConfigError: It cannot be built, or does not give what is needed.
+            ConfigError: Something cannot be built, a file is missing, or the model does not give
+                what is needed.
         """
         if needs - self.provides:
             raise ConfigError(
@@ -171,22 +175,17 @@ class FrameworkTask(ABC):
         with checks.naming('model'):
             model = self._model()
         self._check_needs(model, needs)
-
-    def check_config(self) -> None:
-        """Builds once what rounds are made of besides data and model of the pool.
-
-        Raises:
-            ConfigError: Something cannot be built, or a file is missing.
-        """
+        checks.check_weights(self._cfg)
         self._check_pipelines()
         rounds = self._rounds
-        for number in range(2 if rounds.later and rounds.count > 1 else 1):
+        for number in range(2 if rounds.later else 1):
+            prefix = 'rounds.later.' if number else ''
             with checks.naming('rounds.later'):
                 cfg = self._config_of(number)
-            prefix = 'rounds.later.' if number else ''
-            with checks.naming(f'{prefix}model'):
-                model = self._model(cfg)
-            length = rounds.iterations_of(number)
+            if number and 'model' in (rounds.later or {}):
+                with checks.naming('rounds.later.model'):
+                    model = self._model(cfg)
+            length = rounds.iterations_of(min(number, rounds.count - 1))
             checks.check_training(cfg, model, length, rounds.epochs, prefix)
         self._check_evaluation()
 

@@ -128,8 +128,7 @@ def build(args: argparse.Namespace) -> Learner:
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
-    task.check_model(acquisition.needs)
-    task.check_config()
+    task.check_config(acquisition.needs)
     if args.dry_run and oracle.reads_labels:
         task.check_labels([0])
     initial = _initial(acquisition, rounds, task)

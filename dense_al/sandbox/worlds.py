@@ -43,9 +43,9 @@ def write_world_of(sandbox: Mapping[str, Any] | None) -> None:
         return
     check_keys(sandbox, KEYS, 'sandbox')
     check_types(sandbox, KEYS, 'sandbox')
-    for key in ('world', 'root'):
+    for key in ('world', 'root', *(('metric',) if 'metric' in sandbox else ())):
         if not sandbox.get(key):
-            raise ConfigError(f'Expected the key `sandbox.{key}`, which is required')
+            raise ConfigError(f'Expected the key `sandbox.{key}`, but got {sandbox.get(key)!r}')
     if sandbox.get('budget') is not None:
         construct(Budget, sandbox['budget'], 'sandbox.budget')
     if sandbox['world'] not in WORLDS:

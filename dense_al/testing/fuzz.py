@@ -1,6 +1,7 @@
 """Whether mistakes in configs end in an error that a user understands."""
 
 import contextlib
+import copy
 import io
 import logging
 import signal
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dense_al.config import apply_sandbox, load_config
+from mmengine.config import Config
+
+from dense_al.config import DICTS, apply_sandbox
 from dense_al.engine.main import CONFIGS, MISTAKE, main
 from dense_al.registry import ConfigError
 from dense_al.testing.mutations import Mutation
@@ -48,8 +51,13 @@ class Outcome:
         return self.kind in FAILURES
 
 
-def dry_run(path: Path, work_dir: Path) -> tuple[int | None, str]:
+def dry_run(cfg: dict[str, Any], path: Path, work_dir: Path) -> tuple[int | None, str]:
     """Dry-runs a config, and looks at it as `--sandbox` does, in this process.
+
+    Args:
+        cfg: The config as plain data.
+        path: The same as a file.
+        work_dir: Of the run; nothing is written.
 
     Returns:
         The exit code, None after an exception that the command line does not catch; and what was
@@ -58,8 +66,9 @@ def dry_run(path: Path, work_dir: Path) -> tuple[int | None, str]:
     try:
         with _said() as lines, _at_most(LIMIT):
             code = main([str(path), '--work-dir', str(work_dir), '--dry-run'])
-            with contextlib.suppress(ConfigError):
-                apply_sandbox(load_config(path), CONFIGS)
+            if all(isinstance(cfg.get(key), dict) for key in DICTS):
+                with contextlib.suppress(ConfigError):
+                    apply_sandbox(Config(copy.deepcopy(cfg)), CONFIGS)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in where if 'dense_al' in frame.filename] or list(where)
@@ -95,13 +104,26 @@ def _must_be_noticed(mutation: Mutation, cfg: dict[str, Any]) -> bool:
         built = place[0] == 'model' and place[-1] == 'type'
         return mutation.ours or later or built
     if kind == 'budget':
-        large = after.get('per_round') == 10**12
-        named = (cfg['acquisition'] or {}).get('type')
-        return not (large and named in BOUNDED) and after != dict(unit='per_object')
+        return not (after.get('per_round') == 10**12 and _unknown(mutation, cfg)) and (
+            after != dict(unit='per_object')
+        )
     if kind == 'wrong type' and mutation.ours:
         nothing = after is None or after == {}
         return not nothing and mutation.before is not None and not _may_be(mutation)
     return False
+
+
+def _unknown(mutation: Mutation, cfg: dict[str, Any]) -> bool:
+    """Whether nobody can say beforehand that a budget is too large."""
+    given = cfg['rounds'].get('initial') or {}
+    own = mutation.place == ('budget',)
+    acquisition = cfg['acquisition'] if own else given.get('acquisition', {})
+    if own and cfg['rounds'].get('count') == 1:
+        return True  # it is never spent
+    # What the labels of an image cost depends on its objects.
+    by_object = cfg.get('default_scope') == 'mmdet'
+    priced = mutation.after.get('unit') in ('clicks', 'seconds')
+    return acquisition.get('type') in BOUNDED or (by_object and priced)
 
 
 def _may_be(mutation: Mutation) -> bool:
