@@ -124,9 +124,9 @@ def repeats(cfg: Any) -> int:
 
 
 def local_norms(model: Any) -> None:
-    """Replaces SyncBN, which needs several processes, by BN (in place)."""
+    """Replaces norms that need several processes by BN (in place)."""
     for node in dicts(model):
-        if node.get('type') == 'SyncBN':
+        if node.get('type') in ('SyncBN', 'MMSyncBN'):
             node['type'] = 'BN'
 
 
