@@ -28,6 +28,7 @@ import torch
 from stock_data import NoStandIn, overrides
 from stock_table import FIELDS, read_rows, summary
 
+from dense_al.adapters import surgery
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.task import TrainJob
 from dense_al.config import read_config
@@ -220,6 +221,7 @@ class Trial:
 
         try:
             with without_initialising():
+                surgery.local_norms(cfg.model)
                 model = MODELS.build(cfg.model)
             self._parameters = sum(p.numel() for p in model.parameters())
         except Exception as own:

@@ -16,8 +16,10 @@ N_IMAGES, HEIGHT, WIDTH = 4, 96, 128
 # Keys of transforms that say how large an image is, and what sides are multiples of.
 SIDES = ('scale', 'scales', 'img_scale', 'crop_size', 'size', 'max_size', 'border', 'image_size')
 STEP = 32
+KEPT = ('pipeline', 'filter_cfg', 'test_mode')  # by another type of data set
 GONE = ('data_root', 'ann_file', 'data_prefix', 'backend_args', 'proposal_file', 'label_map_file')
-LISTS = {'VOCDataset': 'VOC2007', 'WIDERFaceDataset': '', 'XMLDataset': ''}  # labels in XML
+XML = 'VOCDataset'  # has its labels in XML files
+YEAR = 'VOC2007'
 
 
 class NoStandIn(ValueError):
@@ -39,12 +41,13 @@ def overrides(cfg: Any, root: Path, small: bool = False) -> dict[str, Any]:
         NoStandIn: A kind of data set that is not imitated.
     """
     changed: dict[str, Any] = {}
+    names = [f'class {i}' for i in range(_n_classes(_plain(cfg.model)))]
     truth = None
     for name in LOADERS:
         loader = cfg.get(name)
         if not loader:
             continue
-        dataset = replaced(_plain(loader['dataset']), root, count())
+        dataset = replaced(_plain(loader['dataset']), root, count(), names)
         dataset = smaller(dataset) if small else dataset
         changed[name] = {'dataset': {'_delete_': True, **dataset}}
         first = next(_leaves(dataset))
@@ -70,12 +73,22 @@ def smaller(node: Any, key: str = '') -> Any:
     return node
 
 
-def replaced(node: dict[str, Any], root: Path, parts: Iterator[int]) -> dict[str, Any]:
-    """A data set's config, wrappers included, that reads tiny data sets, one for each part."""
+def replaced(
+    node: dict[str, Any], root: Path, parts: Iterator[int], names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A data set's config, wrappers included, that reads tiny data sets.
+
+    Args:
+        node: The config.
+        root: Folder that data sets are written to.
+        parts: Numbers of the data sets that are joined, each with files of its own.
+        names: Classes of a data set that only knows them from its files.
+    """
     if 'dataset' in node:
-        return {**node, 'dataset': replaced(node['dataset'], root, parts)}
+        return {**node, 'dataset': replaced(node['dataset'], root, parts, names)}
     if 'datasets' in node:
-        return {**node, 'datasets': [replaced(part, root, parts) for part in node['datasets']]}
+        inner = [replaced(part, root, parts, names) for part in node['datasets']]
+        return {**node, 'datasets': inner}
     root = root / f'part_{next(parts)}'
     from mmengine.registry import DATASETS
 
@@ -85,13 +98,20 @@ def replaced(node: dict[str, Any], root: Path, parts: Iterator[int]) -> dict[str
         raise NoStandIn(f'no data set {node["type"]} in the package')
     parents = [parent.__name__ for parent in cls.__mro__]
     given = {k: v for k, v in node.items() if k not in GONE}
-    classes = _classes(node, cls)
+    own = _classes(node, cls)
+    classes = own or list(names)
+    if not classes:
+        raise NoStandIn(f'classes of {cls.__name__}, which are in its files')
+    if not own:
+        kind = 'BaseSegDataset' if 'BaseSegDataset' in parents else 'CocoDataset'
+        given = {k: given[k] for k in KEPT if k in given}
+        given.update(type=kind, metainfo={'classes': classes})
     if 'BaseSegDataset' in parents:
         return {**given, **_segmentation(node, cls, classes, root)}
     if 'BaseCDDataset' in parents or not {'BaseDetDataset', 'CocoDataset'} & set(parents):
         raise NoStandIn(f'data of {cls.__name__}')
-    if cls.__name__ in LISTS:
-        return {**given, **_xml(cls.__name__, classes, root)}
+    if cls.__name__ == XML:
+        return {**given, **_xml(classes, root)}
     prefix = {'img': 'images/'}
     if 'seg' in (node.get('data_prefix') or {}):
         prefix['seg'] = 'labels/'
@@ -99,9 +119,9 @@ def replaced(node: dict[str, Any], root: Path, parts: Iterator[int]) -> dict[str
     if not folder.exists():
         write_coco(folder, classes)
     data = {'data_root': f'{folder}/', 'ann_file': 'objects.json', 'data_prefix': prefix}
-    if 'CocoDataset' in parents and 'LVISV05Dataset' not in parents:
+    if not own or ('CocoDataset' in parents and 'LVISV05Dataset' not in parents):
         return {**given, **data}
-    kept = {k: given[k] for k in ('pipeline', 'filter_cfg', 'test_mode') if k in given}
+    kept = {k: given[k] for k in KEPT if k in given}
     return {'type': 'CocoDataset', 'metainfo': {'classes': classes}, **kept, **data}
 
 
@@ -128,10 +148,10 @@ def write_coco(folder: Path, classes: Sequence[str]) -> None:
     (folder / 'objects.json').write_text(json.dumps(content), encoding='utf-8')
 
 
-def _xml(kind: str, classes: Sequence[str], root: Path) -> dict[str, Any]:
+def _xml(classes: Sequence[str], root: Path) -> dict[str, Any]:
     """A data set in VOC's layout."""
-    folder = root / _name(kind, classes)
-    base = folder / LISTS[kind]
+    folder = root / _name('xml', classes)
+    base = folder / YEAR
     if not folder.exists():
         for name in ('JPEGImages', 'Annotations'):
             (base / name).mkdir(parents=True)
@@ -140,7 +160,7 @@ def _xml(kind: str, classes: Sequence[str], root: Path) -> dict[str, Any]:
             Image.fromarray(image).save(base / 'JPEGImages' / f'{i}.jpg')
             _write_xml(base / 'Annotations' / f'{i}.xml', boxes, [classes[c] for c in labels])
         (folder / 'list.txt').write_text('\n'.join(map(str, range(N_IMAGES))), encoding='utf-8')
-    prefix = {'sub_data_root': f'{LISTS[kind]}/'}
+    prefix = {'sub_data_root': f'{YEAR}/'}
     return {'data_root': f'{folder}/', 'ann_file': 'list.txt', 'data_prefix': prefix}
 
 
@@ -205,11 +225,22 @@ def _scene(number: int, n_classes: int) -> tuple[np.ndarray, list[list[int]], li
     return image, boxes, labels
 
 
+def _n_classes(model: Any) -> int:
+    """How many classes a model tells apart, 0 where it does not say."""
+    if isinstance(model, dict):
+        if isinstance(model.get('num_classes'), int):
+            return int(model['num_classes'])
+        model = list(model.values())
+    if isinstance(model, (list, tuple)):
+        return next((n for n in map(_n_classes, model) if n), 0)
+    return 0
+
+
 def _classes(node: dict[str, Any], cls: Any) -> list[str]:
-    """Names of a data set's classes, from the config or its type."""
+    """Names of a data set's classes, from the config or its type; none if they are in its files."""
     given = (node.get('metainfo') or {}).get('classes') or cls.METAINFO.get('classes')
     if given is None:
-        raise NoStandIn(f'classes of {cls.__name__}, which are in its files')
+        return []
     return [given] if isinstance(given, str) else [str(name) for name in given]
 
 

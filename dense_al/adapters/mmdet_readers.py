@@ -13,7 +13,7 @@ import torch
 from mmdet.models.detectors.base_detr import DetectionTransformer
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
-from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, get_box_tensor
 from mmengine.structures import InstanceData
 from torch.nn import Module, ModuleList
 from torch.nn.functional import adaptive_avg_pool2d
@@ -232,9 +232,12 @@ class TwoStageReader(Reader):
         names = ('fc_cls', 'fc_reg')
         self.last = [getattr(h, n) for h in self.heads for n in names if hasattr(h, n)]
         shared = len(self.heads) == 1 and hasattr(head, 'shared_fcs')
-        self.gives = frozenset({'image_features', *(('box_features',) if shared else ())})
+        given = {'image_features': model.with_rpn, 'box_features': shared}
+        self.gives = frozenset(name for name, there in given.items() if there)
 
     def fixed(self, features: Any, sample: Any) -> Any:
+        if sample.get('proposals') is not None:  # as mmdet: they may come with the image
+            return get_box_tensor(sample.proposals.bboxes).float()
         return self.model.rpn_head.predict(features, [sample], rescale=False)[0].bboxes
 
     def candidates(self, features: Any, fixed: Any, meta: dict[str, Any]) -> Candidates:
@@ -316,8 +319,6 @@ class WeakReader(Reader):
         self.last = [*self.head.refine_class, *self.head.refine_box]
 
     def fixed(self, features: Any, sample: Any) -> Any:
-        from mmdet.structures.bbox import get_box_tensor
-
         return get_box_tensor(sample.proposals.bboxes).float()
 
     def candidates(self, features: Any, fixed: Any, meta: dict[str, Any]) -> Candidates:
@@ -372,13 +373,12 @@ def reader_of(model: Any) -> Reader:
 
 
 def _is_two_stage(model: Any) -> bool:
-    """Whether a model makes proposals and reads them off as Faster or Cascade R-CNN does."""
+    """Whether a model classifies proposals as Faster or Cascade R-CNN does."""
     head = model.roi_head
     stock = (StandardRoIHead.predict_bbox, CascadeRoIHead.predict_bbox)
     # Heads with semantic or global context need more than the proposals.
     context = any(getattr(head, n, None) is not None for n in ('semantic_head', 'glbctx_head'))
-    made = getattr(model, 'rpn_head', None) is not None
-    return made and not context and getattr(type(head), 'predict_bbox', None) in stock
+    return not context and getattr(type(head), 'predict_bbox', None) in stock
 
 
 def _rows(level: torch.Tensor, width: int) -> torch.Tensor:

@@ -147,9 +147,9 @@ def repeats(cfg: Any) -> int:
 
 
 def local_norms(model: Any) -> None:
-    """Replaces SyncBN, which needs several processes, by BN (in place)."""
+    """Replaces norms that need several processes by BN (in place)."""
     for node in dicts(model):
-        if type_name(node) == 'SyncBN':
+        if type_name(node) in ('SyncBN', 'MMSyncBN'):
             node['type'] = 'BN'
 
 

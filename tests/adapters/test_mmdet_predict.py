@@ -133,6 +133,15 @@ def cascade():
     return cfg
 
 
+def fast():
+    cfg = faster()
+    cfg.type = 'FastRCNN'
+    cfg.pop('rpn_head')
+    cfg.roi_head.bbox_head.bbox_coder.target_stds = [0.05] * 4
+    cfg.test_cfg = ConfigDict(rcnn=TEST)
+    return cfg
+
+
 def seesaw():
     cfg = faster()
     cfg.roi_head.bbox_head.loss_cls = ConfigDict(type='SeesawLoss', num_classes=5)
@@ -161,7 +170,7 @@ def detr():
     return cfg
 
 
-FAMILIES = [retina, fcos, faster, yolo, gfl, rtmdet_ins, yolox, cascade, seesaw, detr]
+FAMILIES = [retina, fcos, faster, yolo, gfl, rtmdet_ins, yolox, cascade, fast, seesaw, detr]
 
 
 def build(cfg):
@@ -178,14 +187,18 @@ def build(cfg):
     return model.eval()
 
 
-def batch():
+def batch(proposals=False):
     from mmdet.structures import DetDataSample
+    from mmengine.structures import InstanceData
 
     generator = torch.Generator().manual_seed(1)
     samples = []
     for i in range(2):
         meta = dict(ori_shape=(64, 128), img_shape=(32, 64), scale_factor=(0.5, 0.5), sample=i)
         samples.append(DetDataSample(metainfo=meta))
+        if proposals:
+            boxes = torch.tensor([[4.0, 4, 30, 20], [20 + i, 2, 60, 30], [0, 0, 64, 32]])
+            samples[-1].proposals = InstanceData(bboxes=boxes)
     image = torch.randint(0, 255, (2, 3, 32, 64), generator=generator, dtype=torch.uint8)
     return dict(inputs=list(image), data_samples=samples)
 
@@ -195,8 +208,9 @@ def batch():
 def test_boxes_and_scores_are_those_of_mmdet(make):
     model = build(make())
     options = DetectionOptions(score_thr=0.0, nms_iou=1.0, nms_pre=10000, max_boxes=10000)
-    ours = list(detections(model, batch(), options))
-    theirs = model.test_step(batch())
+    given = make is fast
+    ours = list(detections(model, batch(given), options))
+    theirs = model.test_step(batch(given))
     assert [p.sample for p in ours] == [0, 1]
     for mine, other in zip(ours, theirs):
         wanted = other.pred_instances

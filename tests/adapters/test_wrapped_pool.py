@@ -54,3 +54,9 @@ def test_label_maps_for_a_detector_are_refused_by_name(step):
     check_pipeline([dict(type='LoadAnnotations', with_bbox=True, with_mask=True)])
     with pytest.raises(ConfigError, match=f'got `{step["type"].rsplit(".", 1)[-1]}`'):
         check_pipeline([step])
+
+
+def test_norms_of_several_processes_become_local():
+    model = dict(neck=dict(norm_cfg=dict(type='SyncBN')), heads=[dict(type='MMSyncBN', eps=1.0)])
+    surgery.local_norms(model)
+    assert model == dict(neck=dict(norm_cfg=dict(type='BN')), heads=[dict(type='BN', eps=1.0)])
