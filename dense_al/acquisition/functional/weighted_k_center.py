@@ -57,7 +57,8 @@ def weighted_k_center(
     n = int(free.sum()) if n is None else n
     if not 0 <= n <= free.sum():
         raise ValueError(f'Expected `n` in [0, {int(free.sum())}], but got {n}')
-    rank, first = rng.permutation(len(data)), np.empty(0, np.int64)
+    rank = rng.permutation(len(data))
+    first: NDArray[np.int64] = np.empty(0, np.int64)
     if n and not mask.any():
         first = np.array([int(rng.integers(len(data)))])
         free[first] = False
