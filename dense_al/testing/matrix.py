@@ -75,11 +75,13 @@ ROWS: tuple[Row, ...] = (
     composed('BASE', DENSE, sampler='BoundaryQuota'),
     composed('CDAL', DENSE, sampler='ClassMixtures'),
     composed('CLUE', DENSE, score='Entropy', sampler='Clue'),
-    composed(
-        'ReDAL', DENSE, score='Entropy', sampler=dict(type='DiversityAware', n_clusters=2)
+    composed('ReDAL', DENSE, score='Entropy', sampler=dict(type='DiversityAware', n_clusters=2)),
+    Row(
+        'density-aware (D2ADA)', dict(type='DensityAware'), {k: ('two domains',) for k in OF_IMAGES}
     ),
-    Row('density-aware (D2ADA)', dict(type='DensityAware'), {k: ('two domains',) for k in OF_IMAGES}),
-    Row('domain classifier', dict(type='DomainClassifier'), {k: ('two domains',) for k in OF_IMAGES}),
+    Row(
+        'domain classifier', dict(type='DomainClassifier'), {k: ('two domains',) for k in OF_IMAGES}
+    ),
     Row('inter-frame (LiDAL)', dict(type='InterFrame'), OF_SCANS),
     Row(
         'entropy, one class per unit',

@@ -65,11 +65,11 @@ class _Pairs:
     """
 
     def __init__(self, mixtures: ArrayLike) -> None:
-        values: NDArray[np.float64] = np.asarray(mixtures, np.float64)
+        values: NDArray = np.asarray(mixtures, np.float64)
         if values.ndim != 3 or 0 in values.shape[1:]:
             raise ValueError(f'Expected `mixtures` of shape (N, G, C), but got {values.shape}')
         check_probabilities(values)
-        self.here: NDArray[np.float64] = np.asarray(values.any(axis=2), np.float64)
+        self.here: NDArray[np.float64] = np.any(values, axis=2).astype(np.float64)
         values = np.maximum(values, _FLOOR)
         flat = (len(values), values.shape[1] * values.shape[2])
         logs = np.log(values)

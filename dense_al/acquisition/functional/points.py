@@ -178,6 +178,9 @@ def random_points(
 def pixel_boxes(boxes: ArrayLike, height: int, width: int) -> NDArray[np.int64]:
     """Floored x0, y0, x1, y1 (exclusive end), inside the image, at least one pixel each.
 
+    Where points are looked for, as published: a pixel that a box only begins to cover on its right
+    or lower side is left out. Answers of people are taken from all pixels that a box touches.
+
     Args:
         boxes: (N, 4) float, x0, y0, x1, y1 in pixels.
         height: Of the image.
