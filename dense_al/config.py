@@ -1,5 +1,6 @@
 """Load a config, validate the four dicts, apply --sandbox, write the resolved config."""
 
+import difflib
 import importlib.util
 import os
 import re
@@ -11,9 +12,10 @@ from typing import Any
 from mmengine.config import Config
 
 from dense_al import ops
-from dense_al.registry import ConfigError, nearest
+from dense_al.registry import ConfigError, nearest, type_name
 
 DICTS = ('acquisition', 'oracle', 'budget', 'rounds')
+OPTIONAL = ('source', 'sandbox')
 SANDBOXES = {
     'mmseg': '_base_/sandbox/streets.py',
     'mmdet': '_base_/sandbox/glyphs.py',
@@ -32,10 +34,14 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         options: Dotted key -> value, laid over the config.
 
     Raises:
-        ConfigError: No such file, a missing `_base_`, a missing dict.
+        ConfigError: No such file, one that cannot be read, a missing `_base_`, a missing dict.
     """
     cfg = read_config(path)
-    cfg.merge_from_dict(options or {})
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ConfigError(f'Could not lay {options} over {path}: {error}') from error
+    _check_near_misses(cfg)
     for key in DICTS:
         if not isinstance(cfg.get(key), dict):
             raise ConfigError(
@@ -45,14 +51,25 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
     return cfg
 
 
-def read_config(path: str | Path) -> Config:
+def _check_near_misses(cfg: Config) -> None:
+    """Raises `ConfigError` for a dict whose name is nearly that of one that may be missing."""
+    others = [key for key in cfg if key not in OPTIONAL and isinstance(cfg[key], dict)]
+    for name in OPTIONAL:
+        if name not in cfg:
+            for key in difflib.get_close_matches(name, others, n=1, cutoff=0.82):
+                raise ConfigError(f'Unknown dict `{key}`. {nearest(key, OPTIONAL)}')
+
+
+def read_config(path: str | Path, environment: bool = True) -> Config:
     """Reads an mmengine config, which need not have the four dicts.
 
     Args:
         path: The file; its `_base_` may name configs of the installed mmseg as ``mmseg::...``.
+        environment: Whether ``{{$NAME:default}}`` becomes the value of the environment variable;
+            left as it is the config reads the same on every machine.
 
     Raises:
-        ConfigError: No such file, or a missing `_base_`.
+        ConfigError: No such file, one that cannot be read, or a missing `_base_`.
     """
     path = Path(path)
     if not path.is_file():
@@ -62,9 +79,14 @@ def read_config(path: str | Path) -> Config:
     ops.install()  # modules that the config imports may load mmdet or mmseg
     with tempfile.TemporaryDirectory(prefix='dense_al_') as folder:
         try:
-            return Config.fromfile(str(_with_resolved_bases(path, Path(folder))))
+            file = str(_with_resolved_bases(path, Path(folder)))
+            return Config.fromfile(file, use_environment_variables=environment)
+        except (ConfigError, KeyboardInterrupt):
+            raise
         except FileNotFoundError as error:
             raise ConfigError(f'In {path}: {error}') from error
+        except Exception as error:  # a config is a program, which may fail in any way
+            raise ConfigError(f'Could not read {path}: {type(error).__name__}: {error}') from error
 
 
 def apply_sandbox(cfg: Config, configs: Path) -> Config:
@@ -77,14 +99,17 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     Returns:
         The sandbox config; length of the rounds, metric and initial labels are the sandbox's, and a
         budget in absolute units, which was meant for a larger pool, becomes the sandbox's.
+
+    Raises:
+        ConfigError: No sandbox for the framework, or a value of a wrong type on the way.
     """
     scope = cfg.get('default_scope', 'mmseg')
-    if scope not in SANDBOXES:
+    if not isinstance(scope, str) or scope not in SANDBOXES:
         raise ConfigError(f'Expected `default_scope` with a sandbox, but got {scope!r}. '
-                          f'{nearest(scope, SANDBOXES)}')  # fmt: skip
-    model = cfg.get('model') or {}
-    head = model.get('roi_head') or {}
-    weak = head.get('type') == 'WeakRoIHead'
+                          f'{nearest(str(scope), SANDBOXES)}')  # fmt: skip
+    model = _dict_of(cfg, 'model')
+    head = _dict_of(model, 'roi_head', 'model.')
+    weak = type_name(head) == 'WeakRoIHead'
     masks = bool(model.get('mask_head') or head.get('mask_head'))
     small = Config.fromfile(
         str(configs / SANDBOXES['weak' if weak else 'masks' if masks else scope])
@@ -94,20 +119,34 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     own = small['sandbox']
     dropped = ('iterations', 'epochs', 'metric', 'initial', 'later')
     rounds = {k: v for k, v in cfg['rounds'].items() if k not in dropped}
+    count = rounds.get('count')
+    if type(count) is not int or count < 1:
+        raise ConfigError(
+            f'Expected `rounds.count` to be an integer of at least 1, but got {count!r}'
+        )
     length = int(small['train_cfg']['max_iters'])
     # Fine-tuning of a model that has seen all tags, or all boxes, is shorter.
     points = cfg['oracle'].get('points') is not None
     tuned = weak or points
-    lengths = [length, *[3 * length // 10] * (rounds['count'] - 1)] if tuned else length
+    lengths = [length, *[3 * length // 10] * (count - 1)] if tuned else length
     rounds.update(iterations=lengths, metric=own['metric'])
     if cfg['budget'].get('unit', 'units') not in RELATIVE:
         small['budget'] = own['budget']
-    initial = dict(cfg['rounds'].get('initial') or {})
+    initial = _dict_of(cfg['rounds'], 'initial', 'rounds.')
     kept = {'acquisition': initial['acquisition']} if 'acquisition' in initial else {}
-    tags = kept.get('acquisition', {}).get('type') == 'ImageTags'
+    drawn = kept.get('acquisition')
+    tags = 'ImageTags' in (drawn, drawn.get('type') if isinstance(drawn, dict) else None)
     first = initial.get('budget') if tags or points else own['budget']
     small['rounds'] = {**rounds, 'initial': {**kept, 'budget': first}}
     return small
+
+
+def _dict_of(cfg: Any, key: str, prefix: str = '') -> dict[str, Any]:
+    """A dict inside a config, empty where there is none."""
+    found = cfg.get(key)
+    if found is not None and not isinstance(found, dict):
+        raise ConfigError(f'Expected `{prefix}{key}` to be a dict, but got {found!r}')
+    return dict(found or {})
 
 
 def _with_resolved_bases(path: Path, folder: Path) -> Path:

@@ -71,7 +71,7 @@ def write_coco(folder):
     files of proposals have the key `ids` and scores.
     """
     root = Path(folder) / 'coco'
-    (root / 'annotations').mkdir(parents=True)
+    (root / 'annotations').mkdir(parents=True, exist_ok=True)
     scenes, pickles = _scenes(COCO_SETS), {}
     for found in scenes.values():
         found[-1] = render_glyphs(replace(SPEC, mean_count=0.0), 'train', 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from dense_al.engine.main import MISTAKE, build
-from dense_al.engine.select import select_once, write_selection
+from dense_al.engine.once import select_once, write_selection
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('checkpoint', type=Path, metavar='CHECKPOINT')
     parser.add_argument('--n', type=int, required=True, help='number of units')
     parser.add_argument('--out', type=Path, required=True, help='.csv, .json or .parquet')
-    parser.add_argument('--labelled', default='', help='file of sample names not to ask')
+    parser.add_argument('--labelled', default='', help='file of names of labelled samples')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--sandbox', action='store_true')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')

@@ -55,8 +55,23 @@ class Selection:
     n_pool: int | None = None
     round_number: int = 0
 
-    def spend(self, kind: str, rows: ElementRows, objects: np.ndarray | float = 0.0) -> np.ndarray:
-        """(N,) float64: how much of the budget each row takes, with (N,) expected objects."""
+    def spend(self, kind: str, rows: ElementRows) -> np.ndarray:
+        """(N,) float64: how much of the budget each row takes.
+
+        Where a unit's price depends on what is drawn in it, that is what it is expected to take:
+        with the objects that its row expects, else as many as the images answered so far have on
+        average, before any is answered `EXPECTED_OBJECTS`. What is billed is what is drawn, so no
+        such guess is beyond the budget: one unit can always be asked.
+        """
+        none = self._measure(kind, rows, np.zeros(len(rows)))
+        if not self.budget.is_price:
+            return none
+        objects = np.full(len(rows), np.nan) if rows.objects is None else rows.objects
+        objects = np.where(np.isnan(objects), self.ledger.expected_objects(kind), objects)
+        return np.minimum(self._measure(kind, rows, objects), np.maximum(none, self.amount))
+
+    def _measure(self, kind: str, rows: ElementRows, objects: np.ndarray) -> np.ndarray:
+        """(N,) float64: how much of the budget each row takes with (N,) objects."""
         clicks, seconds = self.prices(kind, rows.size, rows.sample, objects)
         return self.budget.measure(rows.size, clicks, seconds)
 
@@ -71,7 +86,8 @@ class Acquisition(ABC):
     """Base of all acquisitions.
 
     Attributes:
-        needs: What of a prediction it reads (`probs`, `features`); empty: no model is run.
+        needs: What of a prediction it reads (`probs`, `features`, `boxes` ...) and what the samples
+            must be: `points` of scans, or pixels in a `grid`; empty: no model is run.
         observes: Which samples it must see: `pool` (those not labelled as a whole),
             `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.
@@ -102,7 +118,8 @@ class Acquisition(ABC):
         """What it asks of this round's predictions, given what was asked before.
 
         Args:
-            queries: Of the initial labels and of all rounds so far, with their notes.
+            queries: What was asked for the initial labels and in all rounds so far, with notes;
+                units that were left to be asked again are not among them.
         """
         return self.options
 
@@ -129,6 +146,19 @@ class Acquisition(ABC):
                 f'Expected {self.kind} units left to ask, but all {len(rows)} were asked'
             )
         return asked
+
+    def guided(
+        self, rows: ElementRows, asked: np.ndarray, given: Selection
+    ) -> tuple[ElementRows, np.ndarray]:
+        """What a sampler sees: rows that may be asked and rows that are labelled.
+
+        What was declined is neither, so that nothing keeps its distance from it.
+
+        Returns:
+            The rows in their order, and (N,) bool which are labelled.
+        """
+        seen = ~asked | given.ledger.labelled(self.kind, rows)
+        return rows.take(seen), asked[seen]
 
     @abstractmethod
     def observe(self, prediction: Any, sample: int, units: Units) -> ElementRows:

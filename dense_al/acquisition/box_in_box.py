@@ -106,7 +106,7 @@ class BoxInBox(ImagesWithBoxes):
         features, boxes = prediction.box_features, prediction.boxes
         if features is None:
             raise ValueError('Expected a prediction with box features, but got none')
-        n_objects = 0
+        scores: np.ndarray = np.zeros(0)
         if prediction.remembered is not None:
             features = prediction.remembered
             boxes = np.zeros((len(features), 4), np.float32)
@@ -117,11 +117,8 @@ class BoxInBox(ImagesWithBoxes):
             pairs = F.box_in_box_pairs(
                 boxes, prediction.labels, prediction.scores, tags, **self.rule
             )
-            known = np.isin(prediction.labels, tags)
-            n_objects = int((known & (prediction.scores > self.object_thr)).sum())
-            n_objects = max(n_objects, int(len(pairs) > 0))  # a pair is at least one object
+            scores = prediction.scores[np.isin(prediction.labels, tags)]
         table = np.zeros((1 + len(pairs), 2 * features.shape[1] + PLACE), np.float32)
-        table[0, 0] = n_objects
         table[1:, :-PLACE] = features[pairs].reshape(len(pairs), table.shape[1] - PLACE)
         table[1:, -PLACE:] = boxes[pairs].reshape(len(pairs), PLACE)
         n = len(table)
@@ -133,18 +130,20 @@ class BoxInBox(ImagesWithBoxes):
             size=np.r_[units.sizes(sample), np.zeros(n - 1, np.int64)],
             category=np.full(n, -1, np.int64),
             features=table,
+            objects=np.r_[self._objects(scores), np.zeros(len(pairs))],
         )
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()
         assert rows.features is not None
         images, pairs = rows.take(rows.instance < 0), rows.take(rows.instance >= 0)
-        assert images.features is not None and pairs.features is not None
+        assert pairs.features is not None
         asked = self.asked(images, given)
-        spend = given.spend(self.kind, images, images.features[:, 0])
+        spend = given.spend(self.kind, images)
         owner = np.searchsorted(images.sample, pairs.sample)
-        # Of images asked before only what is remembered counts; those pairs carry no boxes.
-        stays = ~asked[owner] | ~pairs.features[:, -PLACE:].any(axis=1)
+        # Of labelled images only what is remembered counts; those pairs carry no boxes.
+        labelled = given.ledger.labelled(self.kind, images)
+        stays = ~asked[owner] | (labelled[owner] & ~pairs.features[:, -PLACE:].any(axis=1))
         pairs, owner = pairs.take(stays), owner[stays]
         assert pairs.features is not None
         paired = np.bincount(owner, minlength=len(images)) > 0
@@ -195,7 +194,8 @@ class BoxInBox(ImagesWithBoxes):
         Args:
             features: (P, D) of the pairs.
             owner: (P,) image of each pair.
-            asked: (N,) bool images asked before; those with pairs are the centres to begin with.
+            asked: (N,) bool images asked before; those with pairs, all of them labelled, are the
+                centres to begin with.
             spend: (N,) predicted cost of each image.
             amount: How much may be spent.
             rng: Source of randomness.

@@ -64,6 +64,7 @@ class Composed(Acquisition):
         self.random = any(isinstance(s, Random) for s, _ in self.scores)
         if self.random and len(self.scores) > 1:
             raise ConfigError('Expected `acquisition.score` Random to stand alone')
+        self.scores = [] if self.random else self.scores  # drawn per unit when they are selected
         needs = frozenset().union(self.sampler.needs, *(s.needs for s, _ in self.scores))
         self.needs = needs | {'probs'} if weight else needs
         self.observes = self.sampler.observes
@@ -122,9 +123,10 @@ class Composed(Acquisition):
         if self.prefilter is not None:
             keep = asked | _best(rows.score, ~asked, self.prefilter)
             rows, asked = rows.take(keep), asked[keep]
+        rows, labelled = self.guided(rows, asked, given)
         spend = given.spend(self.kind, rows)
-        picks = self.sampler(rows, asked, spend, given.amount, given.rng)
-        return self.query(rows, picks, spend[~asked], given)
+        picks = self.sampler(rows, labelled, spend, given.amount, given.rng)
+        return self.query(rows, picks, spend[~labelled], given)
 
 
 def _scores(score: Any) -> list[tuple[Any, float]]:

@@ -13,8 +13,9 @@ from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import Mean
 from dense_al.acquisition.base import Acquisition, Selection, check_share, take
 from dense_al.acquisition.composed import unit_features
+from dense_al.acquisition.scores import pixel_score
 from dense_al.pool import Units
-from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
+from dense_al.registry import ACQUISITIONS, ConfigError
 from dense_al.structures import ElementRows, Query, SegPrediction
 
 
@@ -127,7 +128,7 @@ class DensityAware(RegionsOfDomains):
             )
         self.alpha, self.beta = alpha, beta
         self.min_rows, self.paper_compat = min_rows, paper_compat
-        score = SCORES.build(uncertainty, 'acquisition.uncertainty')
+        score = pixel_score(uncertainty, 'acquisition.uncertainty')
         super().__init__(unit, score, source_images, subset)
 
     def select(self, rows: ElementRows, given: Selection) -> Query:

@@ -21,23 +21,45 @@ RELEASED_PAIR_THR = 0.05  # of the stochastic scores; the others take `score_thr
 
 
 class ImagesWithBoxes(Acquisition):
-    """Whole images; the detector is asked for boxes."""
+    """Whole images; the detector is asked for boxes.
+
+    Attributes:
+        object_thr: A box above this score counts as an object when the price is predicted.
+    """
 
     kind = 'image'
     unit: Any = {'type': 'Image'}
     options = DetectionOptions()
+    object_thr = 0.5
 
-    def _rows(self, sample: int, units: Units, score: float, features: np.ndarray) -> ElementRows:
-        return ElementRows.of_sample(
-            sample, np.array([score]), units.sizes(sample), None, features[None]
-        )
+    def _rows(
+        self,
+        prediction: DetPrediction,
+        units: Units,
+        score: float,
+        features: np.ndarray | None = None,
+    ) -> ElementRows:
+        """The row of one image, with the objects that are predicted in it."""
+        sample = prediction.sample
+        features = None if features is None else features[None]
+        score_, size = np.array([score]), units.sizes(sample)
+        rows = ElementRows.of_sample(sample, score_, size, None, features)
+        return replace(rows, objects=np.array([self._objects(prediction.scores)]))
+
+    def _objects(self, scores: np.ndarray) -> float:
+        """Objects that boxes with these scores make out, NaN where no boxes are looked at.
+
+        One at least: where nothing is found an image would be free, and all such images be asked.
+        """
+        return max((scores > self.object_thr).sum(), 1.0) if 'boxes' in self.needs else np.nan
 
     def _sampled(
         self, sampler: Sampler, rows: ElementRows, asked: np.ndarray, given: Selection
     ) -> Query:
+        rows, labelled = self.guided(rows, asked, given)
         spend = given.spend(self.kind, rows)
-        picks = sampler(rows, asked, spend, given.amount, given.rng)
-        return self.query(rows, picks, spend[~asked], given)
+        picks = sampler(rows, labelled, spend, given.amount, given.rng)
+        return self.query(rows, picks, spend[~labelled], given)
 
 
 @ACQUISITIONS.register
@@ -100,7 +122,7 @@ class BoxUncertainty(ImagesWithBoxes):
         self.weight = 'class' if released else weight
         self.background = background
         self.subset = check_share('subset', subset)
-        self.needs = frozenset({'boxes'})
+        self.needs = frozenset({'boxes', 'passes'} if score in STOCHASTIC else {'boxes'})
         pair_thr = RELEASED_PAIR_THR if score in STOCHASTIC else score_thr
         self.options = DetectionOptions(
             score_thr=score_thr,
@@ -119,7 +141,7 @@ class BoxUncertainty(ImagesWithBoxes):
         table = np.full((self.options.max_boxes, width), np.nan, np.float32)
         table[: len(values), 0] = prediction.labels
         table[: len(values), 1:] = values
-        return self._rows(sample, units, 0.0, table.ravel())
+        return self._rows(prediction, units, 0.0, table.ravel())
 
     def _values(self, prediction: DetPrediction) -> np.ndarray:
         """(K, D) what is kept of each box: its score, or its deviations (and mean passes)."""
@@ -131,7 +153,7 @@ class BoxUncertainty(ImagesWithBoxes):
         if self.background:
             probs = np.concatenate([probs, prediction.background[:, None]], axis=1)
         probs = D.renormalised(probs)
-        values = D.shannon(probs) if self.score == 'Entropy' else D.squared_margin(probs)
+        values = D.entropy(probs) if self.score == 'Entropy' else D.squared_margin(probs)
         return values[:, None]
 
     def _of_passes(self, passes: np.ndarray, box_passes: np.ndarray) -> np.ndarray:
@@ -234,19 +256,20 @@ class ImageCoreSet(ImagesWithBoxes):
         score = 0.0
         if self.weight:
             parts = [prediction.probs, prediction.background[:, None]]
-            entropy = D.shannon(D.renormalised(np.concatenate(parts, axis=1)))
+            entropy = D.entropy(D.renormalised(np.concatenate(parts, axis=1)))
             score = float(entropy.max(initial=0.0))
-        return self._rows(sample, units, score, prediction.image_features)
+        return self._rows(prediction, units, score, prediction.image_features)
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()
         asked = self.asked(rows, given)
         if not self.weight:
             return self._sampled(self.sampler, rows, asked, given)
+        rows, labelled = self.guided(rows, asked, given)
         assert rows.features is not None
         spend = given.spend(self.kind, rows)
-        n = int(min((~asked).sum(), 1 + given.amount // spend[~asked].min()))
+        n = int(min((~labelled).sum(), 1 + given.amount // spend[~labelled].min()))
         order = weighted_k_center(
-            rows.features, asked, rows.score, n=n, always=not self.released, rng=given.rng
+            rows.features, labelled, rows.score, n=n, always=not self.released, rng=given.rng
         )
-        return self.query(rows, take(order, spend, given.amount), spend[~asked], given)
+        return self.query(rows, take(order, spend, given.amount), spend[~labelled], given)

@@ -11,7 +11,8 @@ import numpy as np
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Selection, check_share, take
 from dense_al.acquisition.density_aware import RegionsOfDomains
-from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
+from dense_al.acquisition.scores import pixel_score
+from dense_al.registry import ACQUISITIONS, ConfigError
 from dense_al.structures import Query
 
 
@@ -42,7 +43,7 @@ class DomainClassifier(RegionsOfDomains):
     ) -> None:
         self.top = check_share('top', top)
         super().__init__(
-            unit, SCORES.build(uncertainty, 'acquisition.uncertainty'), source_images, subset
+            unit, pixel_score(uncertainty, 'acquisition.uncertainty'), source_images, subset
         )
 
     def select(self, rows: Any, given: Selection) -> Query:
@@ -55,7 +56,7 @@ class DomainClassifier(RegionsOfDomains):
         spend = given.spend(self.kind, target)
         if self.top is not None:
             paid = len(take(order, spend, given.amount))
-            best = max(int(np.ceil(self.top * len(order))), paid)
+            best = F.top_count(self.top, len(order), paid)
             order = np.concatenate([given.rng.permutation(order[:best]), order[best:]])
         picks = take(order, spend, given.amount)
         return self.query(replace(target, score=score), picks, spend[~asked], given)

@@ -22,7 +22,9 @@ MODES = ('strict', 'paper')
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """What is held of a frame: its (P, C) probabilities, (P, 3) places and (P,) regions."""
+    """What is held of a frame: its (P, C) probabilities, (P, 3) places and (P,) regions, and a tree
+    of the places, None where none is needed.
+    """
 
     sample: int
     sequence: int
@@ -30,6 +32,7 @@ class _Frame:
     points: np.ndarray
     regions: np.ndarray
     size: np.ndarray
+    tree: Any
 
 
 @ACQUISITIONS.register
@@ -42,10 +45,10 @@ class InterFrame(Acquisition):
     Args:
         unit: Config of the units, regions of scans.
         n_neighbours: Frames that each frame is compared with, half of them before it.
-        stride: Frames from one neighbour to the next.
+        stride: Frames from one neighbour to the next, by their numbers in the sequence.
         max_distance: Metres up to which the nearest point of another frame is the same place.
         min_distance: Metres between the centres of regions that show different places.
-        mode: `strict`: exactly within the budget, and no region near one that was asked in any
+        mode: `strict`: exactly within the budget, and no region near one that was labelled in any
             round; `paper`: as released, see `select_inter_frame`.
         matched_only: Whether the mean is over the points with a match, not over all.
         min_matched: Regions with a smaller share of matched points have divergence 0.
@@ -59,7 +62,7 @@ class InterFrame(Acquisition):
         pseudo_distance: `min_distance` of the regions the model labels; None: the same.
     """
 
-    needs = frozenset({'probs'})
+    needs = frozenset({'probs', 'points'})
     observes = frozenset({'pool', 'labelled'})
     kind = 'region'
 
@@ -108,18 +111,21 @@ class InterFrame(Acquisition):
         self.halo = self._window.reach
 
     def observe(self, prediction: SegPrediction, sample: int, units: Units) -> ElementRows:
-        sequences = units.manifest.sequences  # type: ignore[attr-defined]
+        manifest = units.manifest  # type: ignore[attr-defined]
+        sequences = manifest.sequences
         done = self._window.close() if sequences[sample] != self._sequence else []
         self._sequence = sequences[sample]
+        points = units.points(sample)  # type: ignore[attr-defined]
         frame = _Frame(
             sample=sample,
             sequence=sequences.index(self._sequence),
             probs=np.ascontiguousarray(prediction.probs[..., 0].T.cpu().numpy(), np.float32),
-            points=units.points(sample),  # type: ignore[attr-defined]
+            points=points,
             regions=units.map(sample).ravel(),
             size=units.sizes(sample),
+            tree=None if self.approximate else F.search_tree(points),
         )
-        done += self._window.add(frame)
+        done += self._window.add(int(manifest.frames[sample]), frame)
         return ElementRows.concatenate([self._rows(*item) for item in done])
 
     def flush(self) -> ElementRows:
@@ -135,6 +141,7 @@ class InterFrame(Acquisition):
             max_distance=self.max_distance,
             approximate=self.approximate,
             measure=self.measure,
+            neighbour_trees=None if self.approximate else [other.tree for other in neighbours],
         )
         n = len(frame.size)
         values = np.column_stack([divergence, entropy, matches > 0, frame.points])
@@ -155,11 +162,12 @@ class InterFrame(Acquisition):
         if not open_rows.any():
             raise NothingLeftError('Expected regions that the model did not label, but got none')
         spend = given.spend(self.kind, rows)
-        picks = self._picks(rows, open_rows, asked, spend, given.amount, True, given.rng)
+        labelled = given.ledger.labelled(self.kind, rows)
+        picks = self._picks(rows, open_rows, labelled, spend, given.amount, True, given.rng)
         if not len(picks) and spend[open_rows].min() <= given.amount:
             raise NothingLeftError(
                 f'Expected places left to ask, but all {open_rows.sum()} open regions lie within '
-                f'{self.min_distance} m of others that were asked; lower `min_distance`'
+                f'{self.min_distance} m of labelled ones; lower `min_distance`'
             )
         return self.query(rows, picks, spend[open_rows], given)
 
@@ -169,7 +177,7 @@ class InterFrame(Acquisition):
         rows = rows.sorted_by_key()
         closed = given.ledger.asked(self.kind, rows, given.ask_declined_again)
         closed |= given.ledger.by_model(self.kind, rows, given.round_number)
-        closed |= in_query(rows, query)
+        closed |= rows.among(query.keys)
         spend = given.spend(self.kind, rows)
         amount = self.pseudo_budget * given.amount
         nothing = np.zeros(len(rows), bool)
@@ -205,10 +213,3 @@ class InterFrame(Acquisition):
             sequence=features[:, SEQUENCE].astype(np.int64),
         )
         return order[picks]
-
-
-def in_query(rows: ElementRows, query: Query) -> np.ndarray:
-    """(N,) bool: which rows a query holds."""
-    keys = set(zip(query.sample.tolist(), query.instance.tolist(), query.unit.tolist()))
-    own = zip(rows.sample.tolist(), rows.instance.tolist(), rows.unit.tolist())
-    return np.fromiter((key in keys for key in own), bool, len(rows))

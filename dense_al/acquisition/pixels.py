@@ -13,8 +13,9 @@ import torch
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.scores import pixel_score
 from dense_al.pool import Units
-from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
+from dense_al.registry import ACQUISITIONS, ConfigError
 from dense_al.structures import ElementRows, Query, SegPrediction
 
 TIE = 1e-9  # far below any difference of scores that means something
@@ -24,7 +25,7 @@ TIE = 1e-9  # far below any difference of scores that means something
 class PixelUncertainty(Acquisition):
     """Asks for the class of single pixels.
 
-    A pixel (unit = y * width + x) is offered once: those of earlier queries, answered or not, are
+    A pixel (unit = y * width + x) is offered once: those asked before, answered or declined, are
     left out. What `observe` draws comes from a stream of the round and the sample alone, so neither
     the order of the samples nor the number of processes matters. The published PixelPick never
     draws a pixel without a class, which it looks up; here it may be drawn, and is declined.
@@ -66,8 +67,10 @@ class PixelUncertainty(Acquisition):
                     f'Expected `acquisition.{name}` to be an integer of at least 1, '
                     f'but got {number!r}'
                 )
-        self.score = SCORES.build(score, 'acquisition.score')
+        self.score = pixel_score(score, 'acquisition.score', or_random=True)
         self.needs = self.score.needs
+        if self.needs and min_distance > 1:
+            self.needs |= {'grid'}
         self.offered = self.per_sample = per_image or candidates
         self.top = check_share('top', top)
         self.min_distance = min_distance
@@ -125,9 +128,7 @@ class PixelUncertainty(Acquisition):
         order = score + TIE * rng.random(score.shape)
         if self.top is not None and not closed.all():
             free = order[~closed]
-            # A billionth of slack: 0.07 of 100 pixels are 7.
-            share = int(np.ceil(self.top * len(free) * (1 - 1e-9)))
-            among = min(max(self.offered, share), len(free))
+            among = F.top_count(self.top, len(free), self.offered)
             closed |= order < np.partition(free, -among)[-among]
             order = rng.random(score.shape)  # the highest of equal keys: a draw without return
         return F.ripu_select(order, self.offered, 0, active=closed, block=block)

@@ -18,7 +18,7 @@ class RIPU:
             are published with 0, their own entropy, and `radius=32`.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({'probs'})
+    needs: ClassVar[frozenset[str]] = frozenset({'probs', 'grid'})
 
     def __init__(self, radius: int = 1, uncertainty_radius: int | None = None) -> None:
         near = radius if uncertainty_radius is None else uncertainty_radius

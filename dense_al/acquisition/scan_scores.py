@@ -16,7 +16,7 @@ class GeometryScore:
         fixed: Whether it depends on the points alone, so that it is the same in every round.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({'probs'})
+    needs: ClassVar[frozenset[str]] = frozenset({'probs', 'points'})
     fixed: ClassVar[bool] = False
 
     def of_points(self, probs: torch.Tensor, points: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 
 from dense_al.acquisition import functional as F
-from dense_al.registry import SCORES
+from dense_al.registry import SCORES, ConfigError
 
 
 @SCORES.register
@@ -13,6 +13,26 @@ class Random:
     """One uniform draw per unit; no model is run for it."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
+
+
+def pixel_score(cfg: Any, field: str, or_random: bool = False) -> Any:
+    """Builds the score of single pixels, from nothing but the class probabilities.
+
+    Args:
+        cfg: Config of the score.
+        field: Its name in the config.
+        or_random: Whether `Random`, which is no map over pixels, will do as well.
+
+    Raises:
+        ConfigError: It is not one: it draws units or looks at the points of scans.
+    """
+    score = SCORES.build(cfg, field)
+    if not callable(score) and not (or_random and isinstance(score, Random)):
+        raise ConfigError(
+            f'Expected `{field}` to be a score of pixels from their probabilities, but got '
+            f'{type(score).__name__}'
+        )
+    return score
 
 
 class _PixelScore:

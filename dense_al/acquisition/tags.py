@@ -23,10 +23,7 @@ class _Images(Acquisition):
 
 @ACQUISITIONS.register
 class ImageTags(_Images):
-    """Asks which classes are in an image, not where; random images up to the budget.
-
-    The budget counts images, or the share of the pool's pixels in them.
-    """
+    """Asks which classes are in an image, not where; random images up to the budget."""
 
     kind = 'tags'
 
@@ -34,11 +31,6 @@ class ImageTags(_Images):
         rows = rows.sorted_by_key()
         asked = self.asked(rows, given)
         spend = given.spend(self.kind, rows)
-        if (spend == 0).any():
-            raise ConfigError(
-                f'Expected a budget in units or percent for tags, as their price is not known '
-                f'before they are, but got one in {given.budget.unit}'
-            )
         picks = take(given.rng.permutation(np.flatnonzero(~asked)), spend, given.amount)
         return self.query(rows, picks, spend[~asked], given)
 
@@ -128,7 +120,7 @@ class WeakLoss(ImagesWithBoxes):
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
         if prediction.weak_loss is None:
             raise ValueError('Expected a prediction with the loss on its tags, but got none')
-        return ElementRows.of_sample(sample, np.array([prediction.weak_loss]), units.sizes(sample))
+        return self._rows(prediction, units, prediction.weak_loss)
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()

@@ -21,6 +21,9 @@ def build_task(cfg: Any, rounds: Any, partial: bool) -> Any:
     scope = cfg.get('default_scope', 'mmseg')
     if scope not in SCOPES:
         raise ConfigError(f'Unknown `default_scope` {scope!r}. {nearest(str(scope), SCOPES)}')
+    from dense_al.adapters.checks import check_parts
+
+    check_parts(cfg)
     if scope == 'mmdet':
         from dense_al.adapters.mmdet import MMDetTask
 

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_world_size
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader, Dataset
 
-from dense_al.adapters import surgery
+from dense_al.adapters import checks, surgery
 from dense_al.adapters.runner import (
     CurvePoint,
     labelled_totals,
@@ -30,11 +31,11 @@ from dense_al.adapters.runner import (
 )
 from dense_al.adapters.task import Rounds, TrainJob, TrainResult
 from dense_al.adapters.tracker import begin_round, curve_visualizer
-from dense_al.datasets.images import image_size
 from dense_al.pool import Ledger
 from dense_al.progress import bar
+from dense_al.regions import image_size
 from dense_al.registry import ConfigError
-from dense_al.structures import Label, Manifest
+from dense_al.structures import IGNORE, Label, Manifest
 
 
 class FrameworkTask(ABC):
@@ -47,11 +48,15 @@ class FrameworkTask(ABC):
     Attributes:
         form: What a label of a whole sample is, `pixels`, `boxes` or `masks`.
         per_class: How the evaluator names the result of a class, `{}` standing for its name.
+        provides: What an acquisition may need, see `Acquisition.needs`.
+        samples: What they are, for messages.
     """
 
     form: str
     scope: ClassVar[str]
     per_class: ClassVar[str]
+    provides: ClassVar[frozenset[str]]
+    samples: ClassVar[str]
     least_classes: ClassVar[int] = 2
     learns_tags: bool = False  # whether the model learns from tags of images
     learns_points: bool = False  # whether it learns masks from single points of objects
@@ -67,7 +72,8 @@ class FrameworkTask(ABC):
         """Lists the samples, first those of the pool, and their classes; nothing is loaded."""
         pool = surgery.pool_datasets(cfg)
         self._pipeline = pool[0].get('pipeline', [])
-        datasets = [DATASETS.build(self._whole_pool(part)) for part in pool]
+        with checks.naming('train_dataloader.dataset'):
+            datasets = [DATASETS.build(self._whole_pool(part)) for part in pool]
         self._records = [d.get_data_info(i) for d in datasets for i in range(len(d))]
         if not self._records:
             raise ConfigError('Expected images in `train_dataloader.dataset`, but it is empty')
@@ -78,7 +84,12 @@ class FrameworkTask(ABC):
                 f'Expected at least {self.least_classes} classes in '
                 f'`train_dataloader.dataset.metainfo.classes`, but got {self.classes}'
             )
-        self.manifest = _manifest(self._records)
+        if self.form == 'pixels' and len(self.classes) > IGNORE:
+            raise ConfigError(
+                f'Expected at most {IGNORE} classes in `train_dataloader.dataset.metainfo.classes`,'
+                f' as a label of a pixel is one byte, but got {len(self.classes)}'
+            )
+        self.manifest = _manifest(self._records, 'train_dataloader.dataset')
         self._add_source(surgery.source_of(cfg))
 
     def _add_source(self, source: dict[str, Any] | None) -> None:
@@ -86,7 +97,8 @@ class FrameworkTask(ABC):
         self._source = source
         if source is None:
             return
-        dataset = DATASETS.build(self._whole_pool(source['dataset']))
+        with checks.naming('source.dataset'):
+            dataset = DATASETS.build(self._whole_pool(source['dataset']))
         classes = [str(c) for c in dataset.metainfo.get('classes') or ()]
         if classes != self.classes:
             raise ConfigError(
@@ -96,8 +108,9 @@ class FrameworkTask(ABC):
         records = [dataset.get_data_info(i) for i in range(len(dataset))]
         if not records:
             raise ConfigError('Expected images in `source.dataset`, but it is empty')
+        checks.check_files(records[0], 'source.dataset')
         self._records = [*self._records, *records]
-        self.manifest = self.manifest.with_source(_manifest(records))
+        self.manifest = self.manifest.with_source(_manifest(records, 'source.dataset'))
 
     def _whole_pool(self, pool: dict[str, Any]) -> dict[str, Any]:
         """The pool's config so that every image is in it and none is loaded."""
@@ -116,8 +129,11 @@ class FrameworkTask(ABC):
             OSError, ValueError: It is missing or wrong.
         """
 
-    def check_labels(self) -> None:
-        """Reads every label of the pool once, before anything is trained.
+    def check_labels(self, samples: Sequence[int] | None = None) -> None:
+        """Reads labels once, before anything is trained.
+
+        Args:
+            samples: Indices into the manifest; None: all of the pool.
 
         Raises:
             ConfigError: Some are missing or wrong: how many, and what is wrong with the first.
@@ -130,31 +146,66 @@ class FrameworkTask(ABC):
                 return str(error)
             return ''
 
+        samples = range(self.manifest.n_pool) if samples is None else samples
         with ThreadPoolExecutor() as threads:
-            samples = range(self.manifest.n_pool)
             found = bar(threads.map(problem, samples), 'labels', len(samples))
             problems = [text for text in found if text]
         if problems:
-            raise ConfigError(f'{len(problems)} of {len(samples)} labels are wrong: {problems[0]}')
+            raise ConfigError(
+                f'Could not read `train_dataloader.dataset`: {len(problems)} of {len(samples)} '
+                f'labels are wrong: {problems[0]}'
+            )
 
-    def check_model(self, needs: frozenset[str]) -> None:
-        """Builds the model once, before anything is trained.
+    def check_config(self, needs: frozenset[str]) -> None:
+        """Builds once what rounds are made of, before anything is trained.
 
         Args:
-            needs: What the acquisition needs of a prediction.
+            needs: What the acquisition needs of a prediction and of the samples.
 
         Raises:
-            ConfigError: It cannot be built, or does not give what is needed.
+            ConfigError: Something cannot be built, a file is missing, or the model does not give
+                what is needed.
         """
-        try:
+        if needs - self.provides:
+            raise ConfigError(
+                f'Expected an acquisition for {self.samples}, which may need '
+                f'{", ".join(sorted(self.provides))}, but got one that needs '
+                f'{", ".join(sorted(needs - self.provides))}'
+            )
+        with checks.naming('model'):
             model = self._model()
-        except (KeyError, TypeError, AttributeError, ImportError, AssertionError) as error:
-            raise ConfigError(f'Could not build `model`: {error}') from error
         self._check_needs(model, needs)
+        checks.check_weights(self._cfg)
+        self._check_pipelines()
+        rounds = self._rounds
+        for number in range(2 if rounds.later else 1):
+            prefix = 'rounds.later.' if number else ''
+            with checks.naming('rounds.later'):
+                cfg = self._config_of(number)
+            if number and 'model' in (rounds.later or {}):
+                with checks.naming('rounds.later.model'):
+                    model = self._model(cfg)
+            length = rounds.iterations_of(min(number, rounds.count - 1))
+            checks.check_training(cfg, model, length, rounds.epochs, prefix)
+        self._check_evaluation()
+
+    def _check_pipelines(self) -> None:
+        """Builds the steps from files to what a model is trained on and predicts on."""
+        checks.check_pipeline(self._pipeline, 'train_dataloader.dataset.pipeline')
+        if self._source is not None:
+            steps = self._source['dataset'].get('pipeline', [])
+            checks.check_pipeline(steps, 'source.dataset.pipeline')
+        if self._cfg.get('test_dataloader'):
+            steps = self._cfg['test_dataloader']['dataset'].get('pipeline', [])
+            checks.check_pipeline(steps, 'test_dataloader.dataset.pipeline')
+
+    def _check_evaluation(self) -> None:
+        """Builds data and metric of the evaluation."""
+        checks.check_evaluation(self._cfg)
 
     @abstractmethod
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        """Raises `ConfigError` unless the model gives what is needed."""
+        """Raises `ConfigError` unless this model gives what is needed, as others of its kind do."""
 
     def train(self, job: TrainJob) -> TrainResult:
         """Trains on the answers and evaluates on the validation set."""
@@ -214,14 +265,18 @@ class FrameworkTask(ABC):
         loader = copy.deepcopy(cfg['train_dataloader'])
         loader.pop('batch_sampler', None)
         loader['dataset'] = self._answered(job)
+        wrapper = surgery.wrapper_of(cfg)
+        if wrapper is not None:
+            loader['dataset'] = DATASETS.build({**wrapper, 'dataset': loader['dataset']})
         loader['sampler'] = self._sampler(loader)
-        batch = int(loader.get('batch_size', 1))
+        # What all processes together see in one iteration.
+        batch = int(loader.get('batch_size', 1)) * get_world_size()
         length = surgery.set_length(
             cfg,
             self._rounds.iterations_of(job.round_number),
             self._rounds.epochs,
             per_epoch=-(-len(loader['dataset']) // batch),
-            old_per_epoch=-(-len(self.manifest) * surgery.repeats(cfg) // batch),
+            old_per_epoch=-(-self.manifest.n_pool * surgery.repeats(cfg) // batch),
         )
         later = self._rounds.later or {}
         if job.round_number > 0 and 'param_scheduler' in later:
@@ -266,9 +321,9 @@ class FrameworkTask(ABC):
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         """Images of the pool to predict on, with nothing but what the ledger knows."""
 
-    def _model(self) -> Any:
+    def _model(self, config: Config | None = None) -> Any:
         """The model of the config, for one process and with weights of no meaning."""
-        cfg = copy.deepcopy(self._cfg['model'])
+        cfg = copy.deepcopy((config or self._cfg)['model'])
         surgery.local_norms(cfg)
         if self._cfg.get('data_preprocessor'):
             cfg.setdefault('data_preprocessor', self._cfg['data_preprocessor'])
@@ -305,10 +360,12 @@ def _shared_metainfo(datasets: list[Any]) -> dict[str, Any]:
     return first
 
 
-def _manifest(records: Sequence[dict[str, Any]]) -> Manifest:
-    """A manifest of the images of records."""
+def _manifest(records: Sequence[dict[str, Any]], field: str) -> Manifest:
+    """A manifest of the images of records; `field` says where they come from."""
     paths = [os.path.abspath(record['img_path']) for record in records]
-    return Manifest.of_images(_names(paths), paths, [image_size(p) for p in paths])
+    with checks.naming(field):
+        sizes = [image_size(p) for p in paths]
+    return Manifest.of_images(_names(paths), paths, sizes)
 
 
 def _names(paths: list[str]) -> list[str]:

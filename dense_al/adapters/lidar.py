@@ -15,7 +15,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from dense_al.adapters import surgery
+from dense_al.adapters import checks, surgery
 from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.runner import runner_arguments
 from dense_al.adapters.task import TrainJob
@@ -64,6 +64,8 @@ class ScanTask(FrameworkTask):
 
     form = 'pixels'
     scope = 'mmengine'
+    provides = frozenset({'probs', 'features', 'points'})
+    samples = 'scans'
     per_class = 'IoU_{}'
     scans: ScanSource
 
@@ -89,6 +91,12 @@ class ScanTask(FrameworkTask):
         self.manifest = _manifest(self.scans)
         self._check_config(cfg)
 
+    def _check_pipelines(self) -> None:
+        """They are built with the pool."""
+
+    def _check_evaluation(self) -> None:
+        checks.check_evaluator(self._cfg, EvaluatedScans(self._held_out, self._test_steps))
+
     def _check_config(self, cfg: Config) -> None:
         """Raises `ConfigError` for a model or a metric that does not fit the data."""
         number, metric = cfg['model'].get('num_classes'), self._rounds.metric
@@ -109,11 +117,7 @@ class ScanTask(FrameworkTask):
         return self.scans.load_labels(self.scans.records[sample])[:, None]
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        if needs - {'probs', 'features'}:
-            raise ConfigError(
-                'Expected an acquisition for the points of scans, '
-                f'but this one needs {sorted(needs - {"probs", "features"})}'
-            )
+        """Every network for scans gives all that may be needed of scans."""
 
     def _predictions(
         self, model: Any, loader: DataLoader, needs: frozenset[str], options: Any

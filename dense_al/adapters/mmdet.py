@@ -27,7 +27,7 @@ from dense_al.datasets.coco_masks import mask_of
 from dense_al.datasets.detection import PoolDetDataset
 from dense_al.datasets.pipelines import with_masks, with_points
 from dense_al.pool import BoxStore, InstanceStore, Ledger, TagStore
-from dense_al.registry import ConfigError, nearest
+from dense_al.registry import ConfigError, nearest, type_name
 from dense_al.structures import (
     Boxes,
     DetectionOptions,
@@ -56,6 +56,10 @@ class MMDetTask(FrameworkTask):
     """
 
     scope = 'mmdet'
+    provides = frozenset(
+        {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
+    )
+    samples = 'images to detect objects in'
     per_class = 'coco/{}_precision'
     least_classes = 1
 
@@ -65,8 +69,9 @@ class MMDetTask(FrameworkTask):
         mask_head = _mask_head(cfg['model'])
         self.form = 'boxes' if mask_head is None else 'masks'
         self.learns_points = mask_head in POINT_HEADS
-        self.learns_tags = roi_head.get('type') == 'WeakRoIHead'
+        self.learns_tags = type_name(roi_head) == 'WeakRoIHead'
         super().__init__(cfg, rounds)
+        check_pipeline(self._pipeline)
         if self._source is not None:
             raise ConfigError('Expected no `source` with mmdet: only mmseg learns from two domains')
 
@@ -113,11 +118,6 @@ class MMDetTask(FrameworkTask):
         return Instances.with_masks(found, masks)
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        known = {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
-        if needs - known:
-            raise ConfigError(
-                f'Expected an acquisition for detectors, but this one needs {sorted(needs)}'
-            )
         if 'objects' in needs and not self.learns_points:
             raise ConfigError(
                 'Expected a model that learns masks from points '
@@ -133,6 +133,14 @@ class MMDetTask(FrameworkTask):
             raise ConfigError(
                 'Expected a model that learns from tags (`model.roi_head` of type WeakRoIHead), as '
                 'the acquisition needs its loss on them, but got one that does not'
+            )
+        missing = (needs & {'image_features', 'box_features'}) - reader.gives
+        if 'passes' in needs and not reader.last:
+            missing |= {'passes'}
+        if missing:
+            raise ConfigError(
+                f'Expected an acquisition that needs no {" or ".join(sorted(missing))}, as they '
+                f'cannot be read of `{type(model).__name__}`, but got one that does'
             )
 
     def _predictions(
@@ -181,7 +189,7 @@ class MMDetTask(FrameworkTask):
     def _prepare(self, cfg: Any) -> None:
         evaluator = cfg['val_evaluator']
         for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-            if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
+            if type_name(metric) == 'CocoMetric':
                 metric['classwise'] = True  # results of classes, for the report
 
     def _answered(self, job: TrainJob) -> PoolDetDataset:
@@ -212,7 +220,7 @@ class MMDetTask(FrameworkTask):
 
     def _sampler(self, loader: dict[str, Any]) -> dict[str, Any]:
         given = loader.get('sampler') or {}
-        return given if given.get('type') == 'LevelSampler' else super()._sampler(loader)
+        return given if type_name(given) == 'LevelSampler' else super()._sampler(loader)
 
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         in_force = ledger.in_force()
@@ -240,10 +248,10 @@ def check_metric(evaluator: Any, metric: str) -> None:
     names: list[str] = []
     for node in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
         kinds = node.get('metric', 'bbox')
-        if node.get('type') == 'CocoMetric' and not node.get('prefix'):
+        if type_name(node) == 'CocoMetric' and not node.get('prefix'):
             kinds = [kinds] if isinstance(kinds, str) else kinds
             names += [f'coco/{kind}_{name}' for kind in kinds for name in COCO]
-        elif node.get('type') == 'VOCMetric' and not node.get('prefix'):
+        elif type_name(node) == 'VOCMetric' and not node.get('prefix'):
             names += VOC
         else:
             return
@@ -251,9 +259,25 @@ def check_metric(evaluator: Any, metric: str) -> None:
         raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')
 
 
+def check_pipeline(pipeline: Sequence[Any]) -> None:
+    """Refuses a training pipeline that loads labels which answers do not hold, by name.
+
+    Args:
+        pipeline: Of the training data set.
+    """
+    for step in pipeline:
+        name = str(step.get('type')).rsplit('.', 1)[-1]
+        if step.get('with_seg') or name in ('LoadPanopticAnnotations', 'LoadTrackAnnotations'):
+            loads = 'label maps (`with_seg`)' if step.get('with_seg') else 'more'
+            raise ConfigError(
+                'Expected a training pipeline that loads boxes and masks of objects, but got '
+                f'`{name}`, which loads {loads}; answers of detectors hold no more than objects'
+            )
+
+
 def _mask_head(model: Any) -> str | None:
     """The type of a model's mask head, None if it has none."""
     head = model.get('mask_head') or (model.get('roi_head') or {}).get('mask_head')
     if isinstance(head, (list, tuple)):
         head = head[0] if head else None
-    return None if head is None else str(head.get('type')).rsplit('.', 1)[-1]
+    return None if head is None else type_name(head)

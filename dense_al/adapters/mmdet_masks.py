@@ -17,6 +17,7 @@ from torch.nn.functional import grid_sample
 
 from dense_al.acquisition.functional import pixel_boxes
 from dense_al.adapters.mmdet_predict import stochastic
+from dense_al.ops.nms import best_of_each
 from dense_al.registry import ConfigError
 from dense_al.structures import MaskOptions
 
@@ -260,25 +261,6 @@ def _joined(views: Sequence[Tensor | None], mean: bool) -> np.ndarray | None:
     joined = torch.cat(there)
     joined = joined.mean(0, keepdim=True) if mean else joined
     return joined.clamp(0, 1).cpu().numpy()
-
-
-def best_of_each(owner: Tensor, quality: Tensor, most: int) -> Tensor:
-    """Rows of the best of each owner.
-
-    Args:
-        owner: (K,) int64 >= 0.
-        quality: (K,) float, higher is better.
-        most: Of each owner.
-
-    Returns:
-        (K',) int64, owners ascending, best first.
-    """
-    order = quality.argsort(descending=True, stable=True)
-    order = order[owner[order].argsort(stable=True)]
-    counts = torch.bincount(owner)
-    starts = counts.cumsum(0) - counts
-    rank = torch.arange(len(owner), device=owner.device) - starts[owner[order]]
-    return order[rank < most]
 
 
 def _flat(level: Tensor, width: int) -> Tensor:

@@ -46,6 +46,8 @@ class MMSegTask(FrameworkTask):
 
     form = 'pixels'
     scope = 'mmseg'
+    provides = frozenset({'probs', 'features', 'grid'})
+    samples = 'images to segment'
     per_class = 'class/{}'
 
     def __init__(self, cfg: Config, rounds: Rounds, partial: bool = True) -> None:
@@ -85,10 +87,6 @@ class MMSegTask(FrameworkTask):
         return label
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
-        if needs - {'probs', 'features'}:
-            raise ConfigError(
-                'Expected an acquisition for pixels, but this one needs the boxes of a detector'
-            )
         if 'features' in needs:
             last_layer(model)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dense_al.adapters.surgery import dicts
-from dense_al.registry import ConfigError, nearest
+from dense_al.registry import ConfigError, nearest, type_name
 
 # These turn unlabelled pixels into negatives or need whole label maps.
 REFUSED = {
@@ -23,7 +23,7 @@ def check_model(model: Any, partial: bool) -> None:
         partial: Whether images may be labelled in part.
     """
     for node in dicts(model):
-        name = str(node.get('type')).rsplit('.', 1)[-1]
+        name = type_name(node)
         if partial and name in REFUSED:
             raise ConfigError(
                 f'Expected a model that can ignore unlabelled pixels, but `{name}` '
@@ -64,7 +64,7 @@ def check_metric(evaluator: Any, metric: str) -> None:
         metric: `rounds.metric`.
     """
     listed = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    if not listed or any(e.get('type') != 'IoUMetric' or e.get('prefix') for e in listed):
+    if not listed or any(type_name(e) != 'IoUMetric' or e.get('prefix') for e in listed):
         return
     names = ['aAcc']
     for node in listed:

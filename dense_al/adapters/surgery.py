@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dense_al.datasets.pipelines import without_annotations
-from dense_al.registry import ConfigError, check_keys
+from dense_al.registry import ConfigError, check_keys, type_name
 
 UNWRAPPED = ('RepeatDataset', 'ConcatDataset')
+# These go around what is answered in the place of the whole data set.
+KEPT = ('MultiImageMixDataset', 'ClassBalancedDataset')
 
 
 def dicts(node: Any) -> Iterator[dict[str, Any]]:
@@ -24,13 +26,15 @@ def dicts(node: Any) -> Iterator[dict[str, Any]]:
 def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     """Configs of the training data sets, which in this order are the pool.
 
-    Wrappers that only repeat or join data sets are taken off. All samples are of one kind: joined
-    data sets have the same pipeline and the same filter.
+    Wrappers that only repeat or join data sets are taken off, and so is that of `wrapper_of`. All
+    samples are of one kind: joined data sets have the same pipeline and the same filter.
 
     Raises:
         ConfigError: A wrapper that is not supported, or parts that differ.
     """
-    parts = list(_unwrapped(copy.deepcopy(cfg['train_dataloader']['dataset'])))
+    given = copy.deepcopy(cfg['train_dataloader']['dataset'])
+    parts = list(unwrapped(given, 'train_dataloader.dataset'))
+    wrapper_of(cfg)
     for part in parts[1:]:
         for key in ('pipeline', 'filter_cfg'):
             if part.get(key) != parts[0].get(key):
@@ -43,18 +47,58 @@ def pool_datasets(cfg: Any) -> list[dict[str, Any]]:
     return parts
 
 
-def _unwrapped(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The data sets inside wrappers."""
-    name = str(node.get('type')).rsplit('.', 1)[-1]
+def wrapper_of(cfg: Any) -> dict[str, Any] | None:
+    """The wrapper of the training data that a round puts around what is answered, if any.
+
+    Raises:
+        ConfigError: There are several, of which mmdet builds but the innermost.
+    """
+    found, node = [], cfg['train_dataloader']['dataset']
+    while 'dataset' in node:
+        if type_name(node) in KEPT:
+            found.append(copy.deepcopy({k: v for k, v in node.items() if k != 'dataset'}))
+        node = node['dataset']
+    if len(found) > 1:
+        raise ConfigError(
+            f'Expected `train_dataloader.dataset` in at most one of {" and ".join(KEPT)}, but got '
+            f'{" in ".join(type_name(node) for node in reversed(found))}'
+        )
+    return found[0] if found else None
+
+
+def unwrapped(node: Any, field: str, joined: bool = False) -> Iterator[dict[str, Any]]:
+    """The data sets inside wrappers; of a part that is joined to others only repeats come off.
+
+    Args:
+        node: Config of a data set.
+        field: Where it stands, for messages.
+        joined: Whether it is such a part.
+
+    Raises:
+        ConfigError: It is no dict, or a wrapper is another one or is empty.
+    """
+    if not isinstance(node, dict):
+        raise ConfigError(f'Expected `{field}` to be a dict, but got {node!r}')
+    name = type_name(node)
     if name == 'RepeatDataset':
-        yield from _unwrapped(node['dataset'])
+        times = node.get('times')
+        if type(times) is not int or times < 1:
+            raise ConfigError(
+                f'Expected `{field}.times` to be an integer of at least 1, but got {times!r}'
+            )
+    if name == 'RepeatDataset' or (name in KEPT and not joined):
+        yield from unwrapped(node.get('dataset'), f'{field}.dataset', joined)
     elif name == 'ConcatDataset':
-        for part in node['datasets']:
-            yield from _unwrapped(part)
+        parts = node.get('datasets')
+        if not isinstance(parts, (list, tuple)):
+            raise ConfigError(f'Expected `{field}.datasets` to be a list, but got {parts!r}')
+        for i, part in enumerate(parts):
+            yield from unwrapped(part, f'{field}.datasets[{i}]', joined=True)
     elif 'dataset' in node or 'datasets' in node:
         raise ConfigError(
-            f'Expected `train_dataloader.dataset` to be a data set, repeated or joined by '
-            f'{" or ".join(UNWRAPPED)}, but got the wrapper `{name}`; give the data set inside it'
+            f'Expected `{field}` to be a data set, repeated or joined by '
+            f'{" or ".join(UNWRAPPED)}, all of it perhaps in {" or ".join(KEPT)}, but got the '
+            f'wrapper `{name}`; give the data set inside it'
         )
     else:
         yield node
@@ -79,10 +123,11 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
     if not isinstance(given.get('dataset'), dict):
         raise ConfigError(f'Expected the dict `source.dataset`, but got {given.get("dataset")!r}')
     share = given.get('share', 0.5)
-    if not isinstance(share, (int, float)) or not 0 < share < 1:
+    number = isinstance(share, (int, float)) and not isinstance(share, bool)
+    if not number or not 0 < share < 1:
         raise ConfigError(f'Expected `source.share` in (0, 1), but got {share!r}')
     shown = given.get('unlabelled', False)
-    if shown not in (True, False, 'first'):
+    if not isinstance(shown, bool) and shown != 'first':
         raise ConfigError(f"Expected `source.unlabelled` True, False or 'first', but got {shown!r}")
     if not isinstance(given.get('per_image', True), bool):
         raise ConfigError(
@@ -95,16 +140,16 @@ def source_of(cfg: Any) -> dict[str, Any] | None:
 def repeats(cfg: Any) -> int:
     """How often one epoch of the config shows its data set."""
     node, times = cfg['train_dataloader']['dataset'], 1
-    while str(node.get('type')).rsplit('.', 1)[-1] == 'RepeatDataset':
-        times *= int(node['times'])
+    while type_name(node) in ('RepeatDataset', *KEPT):
+        times *= int(node.get('times', 1))
         node = node['dataset']
     return times
 
 
 def local_norms(model: Any) -> None:
-    """Replaces SyncBN, which needs several processes, by BN (in place)."""
+    """Replaces norms that need several processes by BN (in place)."""
     for node in dicts(model):
-        if node.get('type') == 'SyncBN':
+        if type_name(node) in ('SyncBN', 'MMSyncBN'):
             node['type'] = 'BN'
 
 
@@ -117,7 +162,7 @@ def packed(pipeline: Sequence[Any], keys: Sequence[str]) -> list[Any]:
     """A copy of a pipeline that packs some more of a sample's keys into its metainfo."""
     kept = copy.deepcopy(list(pipeline))
     for step in kept:
-        if str(step.get('type')).startswith('Pack'):
+        if type_name(step).startswith('Pack'):
             default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor')
             given = step.get('meta_keys', (*default, 'flip', 'flip_direction'))
             step['meta_keys'] = (*given, *(k for k in keys if k not in given))
@@ -126,7 +171,7 @@ def packed(pipeline: Sequence[Any], keys: Sequence[str]) -> list[Any]:
 
 def is_epoch_based(train_cfg: dict[str, Any]) -> bool:
     """Whether a train_cfg counts in epochs."""
-    return bool(train_cfg.get('by_epoch')) or 'Epoch' in str(train_cfg.get('type'))
+    return bool(train_cfg.get('by_epoch')) or 'Epoch' in type_name(train_cfg)
 
 
 def set_length(
@@ -138,8 +183,8 @@ def set_length(
         cfg: The round's config.
         iterations: Iterations of the round, or
         epochs: passes over the labelled samples; None for both: as the config says.
-        per_epoch: Iterations of one pass over the labelled samples.
-        old_per_epoch: Iterations of one pass over the whole pool.
+        per_epoch: Iterations of one pass of all processes over the labelled samples.
+        old_per_epoch: Iterations of one pass of all processes over the whole pool.
 
     Returns:
         Iterations of the round.
@@ -147,13 +192,15 @@ def set_length(
     train_cfg = cfg['train_cfg']
     epoch_based = is_epoch_based(train_cfg)
     key = 'max_epochs' if epoch_based else 'max_iters'
-    if key not in train_cfg:
-        raise ConfigError(f'Expected the key `train_cfg.{key}`, which is required')
-    old = int(train_cfg[key])
+    old = train_cfg.get(key)
+    if type(old) is not int or old < 1:
+        raise ConfigError(
+            f'Expected `train_cfg.{key}` to be an integer of at least 1, but got {old!r}'
+        )
     old_iterations = old * old_per_epoch if epoch_based else old
     if iterations is None:
         iterations = epochs * per_epoch if epochs is not None else old_iterations
-    for scheduler in _schedulers(cfg.get('param_scheduler')):
+    for scheduler in listed(cfg.get('param_scheduler')):
         by_epoch = scheduler.get('by_epoch', True)
         _scale(scheduler, iterations / (old if by_epoch and epoch_based else old_iterations))
         scheduler['by_epoch'] = False
@@ -166,7 +213,8 @@ def set_length(
     return iterations
 
 
-def _schedulers(node: Any) -> list[dict[str, Any]]:
+def listed(node: Any) -> list[dict[str, Any]]:
+    """What may be one dict, several, or None, as a list."""
     if node is None:
         return []
     return list(node) if isinstance(node, (list, tuple)) else [node]

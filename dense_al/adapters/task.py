@@ -1,6 +1,6 @@
 """What the loop needs of a task; adapters implement it for a framework."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,10 +8,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from dense_al.pool import Ledger, Units
-from dense_al.registry import ConfigError, check_keys, nearest
+from dense_al.registry import ConfigError, check_keys, check_types, nearest
 from dense_al.structures import Label, Manifest
 
-INITIAL_KEYS = ('acquisition', 'budget', 'labelled', 'source', 'checkpoint')
+INITIAL = {
+    'acquisition': dict[str, Any] | str,
+    'budget': dict[str, Any] | None,
+    'labelled': str | list[str],
+    'source': bool,
+    'checkpoint': str | None,
+}
 STARTS = ('scratch', 'previous', 'initial')
 LATER_KEYS = ('model', 'optim_wrapper', 'param_scheduler', 'train_dataloader')
 
@@ -69,15 +75,17 @@ class Rounds:
                     f'Expected `rounds.iterations` for each of the {self.count} rounds, '
                     f'but got {len(value)}'
                 )
-        check_keys(self.later or {}, LATER_KEYS, 'rounds.later')
+        if self.later is not None:
+            check_keys(self.later, LATER_KEYS, 'rounds.later')
         if self.iterations is not None and self.epochs is not None:
             raise ConfigError('Expected `rounds.iterations` or `rounds.epochs`, but got both')
         if self.start not in STARTS:
             raise ConfigError(
                 f'Unknown `rounds.start` {self.start!r}. {nearest(self.start, STARTS)}'
             )
-        check_keys(self.initial or {}, INITIAL_KEYS, 'rounds.initial')
-        given = self.initial or {}
+        given = {} if self.initial is None else self.initial
+        check_keys(given, INITIAL, 'rounds.initial')
+        check_types(given, INITIAL, 'rounds.initial')
         ways = [bool(given.get('source')), 'labelled' in given]
         if sum(ways) + ('acquisition' in given or 'budget' in given) > 1:
             raise ConfigError(
@@ -146,6 +154,7 @@ class Task(Protocol):
     form: str  # what a label of a whole sample is: `pixels`, `boxes` or `masks`
     learns_tags: bool  # whether the model learns from tags of images
     learns_points: bool  # whether it learns masks from single points of objects
+    provides: frozenset[str]  # what an acquisition may need, see `Acquisition.needs`
     scans: Any  # where the points of samples come from, where they are scans; else None
 
     def train(self, job: TrainJob) -> TrainResult:
@@ -167,8 +176,8 @@ class Task(Protocol):
         """Predictions for the samples, in their order, one by one; `ledger`: what is known."""
         ...
 
-    def check_labels(self) -> None:
-        """Raises `ConfigError` unless every label of the pool can be read."""
+    def check_labels(self, samples: Sequence[int] | None = None) -> None:
+        """Raises `ConfigError` unless the labels (of the whole pool) can be read."""
         ...
 
     def read_label(self, sample: int) -> Label:

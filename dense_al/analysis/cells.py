@@ -3,14 +3,19 @@
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dense_al.analysis.curves import AXES, Curve, Run
+from dense_al.config import read_config
 
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ('dense_al', 'configs', 'tools')  # what a run follows from
 KEPT = ('units', 'elements', 'clicks', 'seconds', 'fraction')
 
 
@@ -25,6 +30,27 @@ def config_key(text: str, options: Sequence[str] = ()) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
+def key_of_file(config: str | Path, options: Sequence[str] = ()) -> str:
+    """`config_key` of a config file; where its data lie on this machine makes no difference."""
+    return config_key(read_config(config, environment=False).pretty_text, options)
+
+
+def commit_of(folder: Path = ROOT) -> str | None:
+    """The commit of a checkout, with `+` if its code was changed since; None outside of one."""
+
+    def git(*words: str) -> str:
+        command = ['git', '-C', str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git('rev-parse', '--show-toplevel')).resolve() != folder.resolve():
+            return None  # installed inside of another project
+        changed = git('status', '--porcelain', '--', *CODE)
+        return git('rev-parse', '--short=10', 'HEAD') + ('+' if changed else '')
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def write_cell(path: Path, run: Run, key: str) -> None:
     """Stores the curve of a finished run, whole or not at all.
 
@@ -34,6 +60,7 @@ def write_cell(path: Path, run: Run, key: str) -> None:
         key: Of its config.
     """
     trained = [r.train for r in run.rounds if r.train]
+    finished = (run.rounds[-1].path / 'train.json').stat().st_mtime
     content = {
         'key': key,
         'method': path.parent.name,
@@ -42,7 +69,10 @@ def write_cell(path: Path, run: Run, key: str) -> None:
         'kind': run.kind,
         'elements_name': run.elements_name,
         'threads': run.environment.get('threads'),
+        'device': run.environment.get('device'),
         'versions': run.environment.get('versions'),
+        'commit': commit_of(),
+        'finished': datetime.fromtimestamp(finished, timezone.utc).isoformat(timespec='seconds'),
         'rounds': [
             {
                 'value': train['value'],

@@ -11,14 +11,14 @@ from typing import Any
 
 from dense_al.analysis.cells import (
     cell_file,
-    config_key,
     curve_of_cell,
+    key_of_file,
     read_cell,
     write_cell,
 )
 from dense_al.analysis.curves import Curve, load_curve, load_run
 from dense_al.analysis.statistics import SummaryRow, gap_closed
-from dense_al.config import read_config
+from dense_al.machine import cores
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'al_train.py'
 
@@ -112,7 +112,7 @@ class Grid:
         return read_cell(cell_file(self.cells, Path(config).stem, seed), self._key(config))
 
     def _key(self, config: str) -> str:
-        return config_key(read_config(config).pretty_text, self.options)
+        return key_of_file(config, self.options)
 
     def _commands(self, configs: Sequence[str], seed: int) -> list[Command]:
         """What runs the configs of a seed; all but the first take over what they share."""
@@ -141,7 +141,7 @@ class Grid:
         """
         # More threads than cores make every process many times slower; equal numbers of threads
         # make equal runs.
-        threads = str(max(1, len(os.sched_getaffinity(0)) // self.jobs))
+        threads = str(max(1, cores() // self.jobs))
         env = {**os.environ, 'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
         with ThreadPoolExecutor(self.jobs) as pool:
             codes = list(pool.map(lambda c: c.run(env), commands))
@@ -157,7 +157,7 @@ def default_jobs(cells: int) -> int:
     """Runs at once if the user does not say: one per core, or a single one where there is a GPU."""
     import torch
 
-    return 1 if torch.cuda.is_available() else min(cells, len(os.sched_getaffinity(0)))
+    return 1 if torch.cuda.is_available() else min(cells, cores())
 
 
 def format_table(rows: Sequence[SummaryRow]) -> str:

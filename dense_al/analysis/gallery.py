@@ -3,7 +3,7 @@
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ from dense_al.structures import (
     answers_of_table,
     decode_boxes,
     decode_labels,
+    decode_tags,
     holds_boxes,
+    holds_tags,
 )
 
 RegionMap = Callable[[int], 'np.ndarray | None']
@@ -50,7 +52,7 @@ class Panel:
         best_rank: Rank of the best of them, 1 = asked first.
         best_score: Score of that unit.
         pictures: Title -> (H, W, 3) uint8, all of one size.
-        note: What could not be shown and why, '' for nothing.
+        note: What no picture shows: tags, or what could not be drawn and why; '' for nothing.
     """
 
     sample: int
@@ -228,14 +230,14 @@ def _pictures(
     payload = given['payload'][-1] if given else b''
     if (drawn := _objects(run, round_, sample, image, predicted, side)) is not None:
         return drawn, ''
-    if isinstance(predicted, Boxes) or holds_boxes(payload):
+    kind = str((round_.query or {}).get('kind', ''))
+    if isinstance(predicted, Boxes) or holds_boxes(payload) or kind == 'tags':
         answered = decode_boxes(payload) if holds_boxes(payload) else None
         found = predicted if isinstance(predicted, Boxes) else None
         drawn = render_boxes(
             image, answered, found, colours=run.colours, classes=run.classes, side=side
         )
-        return drawn, ''
-    kind = str((round_.query or {}).get('kind', ''))
+        return drawn, _tags_said(payload, run.classes)
     note, units, labels = '', None, None
     if kind == 'point':
         units, labels = _points(image.shape[:2], asked, given)
@@ -250,6 +252,13 @@ def _pictures(
         note = f'The outlines of its {kind}s are not at hand.'
     shown = predicted if isinstance(predicted, np.ndarray) else None
     return render(image, units, labels, shown, colours=run.colours, side=side), note
+
+
+def _tags_said(payload: bytes, classes: Sequence[str]) -> str:
+    """The tags of an answer in words, '' for another one."""
+    if not holds_tags(payload):
+        return ''
+    return f'Tags: {", ".join(classes[c] for c in decode_tags(payload).labels) or "none"}.'
 
 
 def _scan_pictures(
@@ -362,7 +371,8 @@ def _answers_by_sample(round_: Round, samples: Iterable[int]) -> dict[int, dict[
     table = round_.answers_table()
     if table is None:
         return {}
-    table = table.filter(pa.array([source != 'model' for source in table['source'].to_pylist()]))
+    own = [source != 'model' for source in table['source'].to_pylist()]
+    table = table.filter(pa.array(own, pa.bool_()))  # the type of no answers at all is unknown
     of_sample = table['sample'].to_numpy()
     columns = table.select(['unit', 'payload'])
     return {int(s): columns.filter(pa.array(of_sample == s)).to_pydict() for s in samples}

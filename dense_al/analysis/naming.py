@@ -21,7 +21,6 @@ def method_label(acquisition: Mapping[str, Any]) -> str:
         return str(acquisition.get('type', ''))
     scores = acquisition.get('score')
     parts = [_type(s) for s in (scores if isinstance(scores, list | tuple) else [scores])]
-    parts += [_type(acquisition.get(key)) for key in ('weight', 'partition')]
     sampler = _type(acquisition.get('sampler'))
     parts += [sampler] if sampler != 'TopK' else []
     return ' + '.join(p for p in parts if p) or 'Composed'

@@ -1,6 +1,5 @@
 """Charts of runs as matplotlib figures; no global state, no display."""
 
-import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ def colour_of(number: int) -> str:
 def learning_curves(
     groups: Mapping[str, Sequence[Curve]],
     full_supervision: float | None = None,
-    floor: bool = True,
+    floor: bool | float = True,
 ) -> Figure:
     """Learning curves: mean per method with a band of one standard deviation, thin lines per seed.
 
@@ -47,7 +46,8 @@ def learning_curves(
         groups: The curves of each method, all against the same axis and metric. The mean is taken
             where all seeds of a method reach, linear between rounds.
         full_supervision: Metric with all labels, drawn as a dashed line.
-        floor: Whether to draw the mean metric of the first round as a dotted line.
+        floor: Metric of a model without what is asked for, drawn as a dotted line; True: the mean
+            metric of the first round.
 
     Returns:
         The figure.
@@ -58,9 +58,11 @@ def learning_curves(
     figure, axes = _figure()
     for number, (method, members) in enumerate(groups.items()):
         _draw_method(axes, number, method, members)
-    if floor:
-        start = float(np.mean([c.y[0] for c in curves]))
-        axes.axhline(start, color=FAINT, lw=1.1, ls=':', label='first round', zorder=1)
+    if floor is not False:
+        first = floor is True
+        level = float(np.mean([c.y[0] for c in curves])) if first else float(floor)
+        label = 'first round' if first else 'floor'
+        axes.axhline(level, color=FAINT, lw=1.1, ls=':', label=label, zorder=1)
     if full_supervision is not None:
         axes.axhline(full_supervision, color=INK, lw=1.1, ls='--', label='all labels', zorder=1)
     axes.set_xlabel(curves[0].x_label)
@@ -177,11 +179,6 @@ def to_png(figure: Figure, path: Path | str | None = None, dpi: int = 150) -> by
     if path is not None:
         Path(path).write_bytes(buffer.getvalue())
     return buffer.getvalue()
-
-
-def to_base64(figure: Figure, dpi: int = 150) -> str:
-    """Draws a figure as a PNG `data:` address."""
-    return 'data:image/png;base64,' + base64.b64encode(to_png(figure, dpi=dpi)).decode()
 
 
 def to_svg(figure: Figure, title: str, prefix: str) -> str:

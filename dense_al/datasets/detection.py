@@ -87,6 +87,10 @@ class PoolDetDataset(BaseDataset):
     def _is_full(self, sample: int) -> bool:
         return self._answers is not None and self._answers.holds(sample)
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Classes of the objects of one sample, by which `ClassBalancedDataset` repeats it."""
+        return [instance['bbox_label'] for instance in self.get_data_info(idx)['instances']]
+
     @property
     def full(self) -> list[bool]:
         """(N,) which of the samples shown have all their boxes."""

@@ -4,16 +4,15 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from dense_al.registry import ConfigError
+from dense_al.registry import ConfigError, type_name
 
 
 def without_annotations(pipeline: Sequence[Any]) -> list[Any]:
     """A copy of a pipeline that opens no label file, and expects none of its content."""
     kept = []
     for step in copy.deepcopy(list(pipeline)):
-        if isinstance(step, dict) and _name(step) in ('LoadPoints', 'ProjectPoints'):
-            continue
-        if isinstance(step, dict) and 'LoadAnnotations' in str(step.get('type')):
+        name = type_name(step)
+        if name in ('LoadPoints', 'ProjectPoints') or 'LoadAnnotations' in name:
             continue
         kept.append(step)
     return kept
@@ -22,7 +21,9 @@ def without_annotations(pipeline: Sequence[Any]) -> list[Any]:
 def with_masks(pipeline: Sequence[Any]) -> list[Any]:
     """A copy of mmdet's training pipeline that reads the answered masks, which are bitmaps."""
     return [
-        {**step, 'with_mask': True, 'poly2mask': True} if _name(step) == 'LoadAnnotations' else step
+        {**step, 'with_mask': True, 'poly2mask': True}
+        if type_name(step) == 'LoadAnnotations'
+        else step
         for step in copy.deepcopy(list(pipeline))
     ]
 
@@ -35,29 +36,24 @@ def with_points(pipeline: Sequence[Any]) -> list[Any]:
     """
     steps = []
     for step in with_masks(pipeline):
-        if _name(step) == 'PackDetInputs':
+        if type_name(step) == 'PackDetInputs':
             steps += [{'type': 'ProjectPoints'}, {**step, 'type': 'PackPointInputs'}]
             continue
         steps.append(step)
-        if _name(step) == 'LoadAnnotations':
+        if type_name(step) == 'LoadAnnotations':
             steps.append({'type': 'LoadPoints'})
-    kinds = [_name(step) for step in steps]
+    kinds = [type_name(step) for step in steps]
     if not {'LoadPoints', 'ProjectPoints'} <= set(kinds):
         raise ConfigError(
             'Expected `LoadAnnotations` and `PackDetInputs` in the pipeline of a model that learns '
-            f'from points, but got {[_name(step) for step in pipeline]}'
+            f'from points, but got {[type_name(step) for step in pipeline]}'
         )
     return steps
-
-
-def _name(step: Any) -> str:
-    """The type of a step without its scope."""
-    return str(step.get('type')).rsplit('.', 1)[-1] if isinstance(step, dict) else ''
 
 
 def annotation_loader(pipeline: Sequence[Any]) -> dict[str, Any]:
     """The step of a pipeline that reads label files, which only the oracle may take."""
     for step in pipeline:
-        if isinstance(step, dict) and 'LoadAnnotations' in str(step.get('type')):
+        if 'LoadAnnotations' in type_name(step):
             return dict(step)
     return {'type': 'LoadAnnotations'}

@@ -40,8 +40,8 @@ def scan_source(cfg: Mapping[str, Any], field: str) -> ScanSource:
         field: Where it stands in the config, for messages.
 
     Raises:
-        ConfigError: An unknown type, format or key, or a value that the reader refuses.
-        FileNotFoundError: A folder or file is missing.
+        ConfigError: An unknown type, format or key, a value that the reader refuses, or a folder
+            or file is missing.
     """
     if cfg.get('type') != 'ScanDataset':
         raise ConfigError(f'Expected `{field}.type` to be ScanDataset, but got {cfg.get("type")!r}')
@@ -55,7 +55,7 @@ def scan_source(cfg: Mapping[str, Any], field: str) -> ScanSource:
     check_keys(cfg, ('type', 'format', 'root', 'pipeline', *keys), field)
     try:
         return read(cfg['root'], **{key: cfg[key] for key in keys if key in cfg})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         raise ConfigError(f'In `{field}`: {error}') from error
 
 

@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 
 from dense_al.datasets.images import UnreadableSampleError
 from dense_al.pool import AnswerStore
+from dense_al.registry import type_name
 from dense_al.structures import IGNORE
 
 
@@ -98,6 +99,6 @@ def with_answered_crops(pipeline: Sequence[Any]) -> list[Any]:
     """A copy of a training pipeline whose random crops hold labelled pixels."""
     result = copy.deepcopy(list(pipeline))
     for step in result:
-        if isinstance(step, dict) and step.get('type') in ('RandomCrop', 'mmseg.RandomCrop'):
+        if type_name(step) == 'RandomCrop':
             step['type'] = 'AnsweredCrop'
     return result

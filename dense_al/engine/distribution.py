@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+
+# Some steps of the first process take hours, and NCCL gives up after ten minutes.
+PATIENCE = timedelta(days=30)
+_patient: Any = None  # the group in which processes wait for one another; None: the usual one
 
 
 @contextmanager
@@ -25,10 +30,13 @@ def processes(launcher: str) -> Iterator[None]:
         from mmengine.dist import init_dist
 
         init_dist(launcher, backend='nccl' if torch.cuda.is_available() else 'gloo')
+    global _patient
+    _patient = dist.new_group(backend='gloo', timeout=PATIENCE)
     try:
         yield
-        dist.barrier()  # a process that ends while another still talks to it aborts
+        dist.barrier(_patient)  # a process that ends while another still talks to it aborts
     finally:
+        _patient = None
         dist.destroy_process_group()
 
 
@@ -46,13 +54,13 @@ def share(samples: np.ndarray) -> np.ndarray:
 
 
 def gather(part: Any) -> list[Any]:
-    """The parts of all processes in the order of their ranks, in every process."""
-    _, size = world()
+    """The parts of all processes in the order of their ranks; [] but in the first process."""
+    rank, size = world()
     if size == 1:
         return [part]
-    parts: list[Any] = [None] * size
-    dist.all_gather_object(parts, part)
-    return parts
+    parts: list[Any] | None = [None] * size if rank == 0 else None
+    dist.gather_object(part, parts, dst=0, group=_patient)
+    return parts or []
 
 
 def on_main(step: Callable[[], None]) -> None:
@@ -72,6 +80,6 @@ def on_main(step: Callable[[], None]) -> None:
             outcome = [error]
     if size > 1:
         message = list(outcome)
-        dist.broadcast_object_list(message, src=0)
+        dist.broadcast_object_list(message, src=0, group=_patient)
         if message[0] is not None:
             raise message[0]

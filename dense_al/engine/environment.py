@@ -5,19 +5,39 @@ import json
 import os
 import shutil
 from argparse import Namespace
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 
-from dense_al.engine.store import INITIAL, RunStore, write_json
+from dense_al.engine.distribution import world
+from dense_al.engine.store import INITIAL, RunStore, json_text, write_json
 from dense_al.registry import ConfigError
 
 # A bit-identical resume holds only while these stay, and a curve is one method's.
 METHOD = ('acquisition', 'budget')
-FIXED = ('seed', 'regions', 'units_key', 'device', 'threads', 'workers', 'batch_size', 'versions')
+FIXED = (
+    'seed', 'regions', 'units_key', 'device', 'threads', 'processes', 'workers', 'batch_size',
+    'versions',
+)  # fmt: skip
+# Keys of the config, and of dicts anywhere in it, that change nothing of what a run finds.
+FREE = (
+    'rounds.count', 'rounds.checkpoint_interval', 'work_dir', 'launcher', 'resume', 'log_level',
+    'log_processor', 'visualizer', 'vis_backends', 'env_cfg', 'default_hooks.logger',
+    'default_hooks.checkpoint', 'default_hooks.visualization', 'default_hooks.timer',
+)  # fmt: skip
+FREE_ANYWHERE = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+PER_ROUND = 'rounds.iterations.'  # a list with a number for each round grows with them
+PACKAGES = (
+    'torch', 'torchvision', 'numpy', 'scipy', 'scikit-learn', 'scikit-image', 'onedl-mmengine',
+    'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation',
+)  # fmt: skip
+OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
+          'opencv-contrib-python-headless')  # fmt: skip
+_ABSENT = object()
 
 
 def environment(
@@ -50,9 +70,11 @@ def environment(
         'scan_columns': None if task.scans is None else task.scans.format.columns,
         'device': 'cuda' if torch.cuda.is_available() else 'cpu',
         'threads': torch.get_num_threads(),
+        'processes': world()[1],
         'workers': loader.get('num_workers', 0),
         'batch_size': loader.get('batch_size', 1),
-        'versions': {p: version(p) for p in ('torch', 'numpy', 'onedl-mmengine')},
+        'versions': _versions(),
+        'config': dict(_settings(cfg.to_dict())),
     }
     return {**found, 'start_key': _start_key(cfg, found, initial)}
 
@@ -87,13 +109,62 @@ def record(store: RunStore, now: dict[str, Any], allow_other: bool) -> None:
     path = store.work_dir / 'environment.json'
     if path.exists() and not allow_other:
         before = json.loads(path.read_text(encoding='utf-8'))
-        for key in (*FIXED, *(k for k in METHOD if k in before)):
-            if before.get(key) != json.loads(json.dumps(now[key])):
-                raise ConfigError(
-                    f'Expected `{key}` {before.get(key)!r} as when the run began, but got '
-                    f'{now[key]!r}; --allow-other-environment goes on all the same'
-                )
+        for key, old, new in _differences(before, now):
+            raise ConfigError(
+                f'Expected `{key}` {_said(old)} as when the run began, but got {_said(new)}; '
+                '--allow-other-environment goes on all the same'
+            )
     write_json(path, now)
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Key, old and new value of what differs, as far as it was recorded before."""
+    now = json.loads(json_text(now))
+    for key in (*FIXED, *METHOD):
+        if key in before and key != 'versions' and before[key] != now[key]:
+            yield key, before[key], now[key]
+    for package, old in before.get('versions', {}).items():
+        if old != now['versions'].get(package):
+            yield f'versions.{package}', old, now['versions'].get(package)
+    if 'config' not in before:  # begun before it was recorded
+        return
+    for key in sorted({*before['config'], *now['config']}):
+        old, new = (settings['config'].get(key, _ABSENT) for settings in (before, now))
+        grown = key.startswith(PER_ROUND) and _ABSENT in (old, new)
+        if old != new and not grown:
+            yield key, old, new
+
+
+def _said(value: Any) -> str:
+    return 'absent' if value is _ABSENT else repr(value)
+
+
+def _settings(node: Any, key: str = '') -> Iterator[tuple[str, Any]]:
+    """Dotted key -> value of a config, without what may change while a run goes on."""
+    if key in FREE or key.rsplit('.', 1)[-1] in FREE_ANYWHERE:
+        return
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(node, (dict, list, tuple)):
+        inside = node.items() if isinstance(node, dict) else enumerate(node)
+    elif not isinstance(node, (str, int, float, type(None))):
+        node = getattr(node, '__qualname__', type(node).__name__)  # no address in memory
+    if not isinstance(node, (dict, list, tuple)) or not node:
+        yield key, node
+    for name, value in inside:
+        yield from _settings(value, f'{key}.{name}' if key else str(name))
+
+
+def _versions() -> dict[str, str | None]:
+    """Package -> its version, None where it is not installed."""
+    found = {package: _version(package) for package in PACKAGES}
+    return {**found, 'opencv': next(filter(None, map(_version, OPENCV)), None)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def share_start(store: RunStore, other: Path, start_key: str) -> bool:
@@ -115,7 +186,10 @@ def share_start(store: RunStore, other: Path, start_key: str) -> bool:
     if found.get('start_key') != start_key:
         return False
     # Commits after what they describe.
-    initial = ('units.parquet', 'query.parquet', 'query.json', 'answers.parquet', 'round.json')
+    initial = (
+        'units.parquet', 'query.parquet', 'maps.parquet', 'query.json', 'answers.parquet',
+        'round.json',
+    )  # fmt: skip
     for round_number, names in ((INITIAL, initial), (0, ('checkpoint.pth', 'train.json'))):
         for name in names:
             if (there.folder(round_number) / name).exists():

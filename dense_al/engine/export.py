@@ -79,7 +79,7 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
 def _png(manifest: Manifest, answers: AnswerStore, out: Path) -> list[int]:
     """`labels/`: 8-bit PNG, the class index in answered units and 255 elsewhere."""
     for sample in answers.samples:
-        label = (out / 'labels' / manifest.names[sample]).with_suffix('.png')
+        label = out / 'labels' / f'{manifest.stems[sample]}.png'
         label.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(answers.dense_labels(sample)).save(label)
     return answers.samples

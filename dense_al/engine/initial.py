@@ -30,7 +30,7 @@ def named_samples(labelled: str | Sequence[str], manifest: Manifest) -> np.ndarr
         (S,) int64 sorted indices.
 
     Raises:
-        ConfigError: No such file, no names, an unknown name.
+        ConfigError: No such file, no names, an unknown name, or one of several samples.
     """
     if isinstance(labelled, str):
         if not Path(labelled).is_file():
@@ -41,15 +41,23 @@ def named_samples(labelled: str | Sequence[str], manifest: Manifest) -> np.ndarr
         labelled = [line.strip() for line in lines if line.strip()]
     if not labelled:
         raise ConfigError('Expected names in `rounds.initial.labelled`, but got none')
-    index = {name: i for i, name in enumerate(manifest.names)}
-    index.update({str(Path(name).with_suffix('')): i for name, i in list(index.items())})
-    for name in labelled:
-        if name not in index:
-            raise ConfigError(
-                f'Unknown sample {name!r} in `rounds.initial.labelled`. '
-                f'{nearest(name, manifest.names)}'
-            )
-    return np.unique(np.array([index[name] for name in labelled], np.int64))
+    return np.unique(np.array([_named(name, manifest) for name in labelled], np.int64))
+
+
+def _named(name: str, manifest: Manifest) -> int:
+    """The sample of a name."""
+    found = manifest.samples_of(name)
+    if not found:
+        raise ConfigError(
+            f'Unknown sample {name!r} in `rounds.initial.labelled`. {nearest(name, manifest.names)}'
+        )
+    if len(found) > 1:
+        several = ' and '.join(f'`{manifest.names[sample]}`' for sample in found)
+        raise ConfigError(
+            f'Expected names with suffix in `rounds.initial.labelled`, as {name!r} is that of '
+            f'{several}'
+        )
+    return found[0]
 
 
 def existing_labels(samples: np.ndarray, task: Task) -> tuple[Query, list[Answer]]:

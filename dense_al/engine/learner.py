@@ -1,6 +1,7 @@
 """The loop: train, evaluate, observe, select, ask, record."""
 
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -8,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from dense_al.acquisition import Acquisition, NothingLeftError, Selection, rng_for
+from dense_al.acquisition import Acquisition, Selection, rng_for
 from dense_al.adapters.task import Rounds, Task, TrainJob
 from dense_al.engine.distribution import on_main
 from dense_al.engine.initial import existing_labels
-from dense_al.engine.observe import observe
-from dense_al.engine.places import billed_once, places_of
+from dense_al.engine.places import billed_once
+from dense_al.engine.select import choose, observe_for
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
-from dense_al.pool import Ledger, Units, price_kind, totals
+from dense_al.pool import Ledger, Units, counts_objects, price_kind, totals
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, Budget, ElementRows, Query, class_counts
+from dense_al.structures import Answer, Budget, Query, class_counts
 
 logger = logging.getLogger('dense_al')
 
@@ -65,6 +66,7 @@ class Learner:
             WaitingForAnswers: The oracle has not answered; run again when it has.
         """
         on_main(lambda: self.store.save_manifest(self.task.manifest))
+        on_main(self._check_maps)
         self.label_initially()
         for round_number in range(self.rounds.count):
             self.run_round(round_number, stop_after)
@@ -141,7 +143,7 @@ class Learner:
             'round %d  %s %.2f  labelled %.2f %% (%d units, %.1f h, %.0f clicks)  %s',
             round_number,
             train['metric'],
-            train['value'],
+            math.nan if train['value'] is None else train['value'],
             100 * labelled['fraction'],
             labelled['units'],
             labelled['seconds'] / 3600,
@@ -173,6 +175,7 @@ class Learner:
                 rng=rng_for(self.seed, round_number, 'oracle'),
                 form=self.task.form,
                 ledger=self.store.ledger(before=round_number),
+                budget=self._budget(round_number),
             )
         )
         answers = billed_once(answers, self.units) + self._pseudo_labels(round_number)
@@ -215,10 +218,55 @@ class Learner:
         if self.store.read(round_number, 'query') is not None:
             return self.store.query(round_number)
         begun = time.perf_counter()
-        rows, forward = self._observe(round_number, acquisition, ledger)
+        given = self.given(round_number, budget, ledger)
+        self.store.phase(f'{round_number}:observe:begin')
+        rows, forward = observe_for(
+            acquisition,
+            self.task,
+            self.units,
+            given,
+            self.store.checkpoint(round_number),
+            self._asked_before(round_number),
+            seed=self.seed,
+            progress=self.progress,
+            on_half=lambda: self.store.phase(f'{round_number}:observe:half'),
+        )
         observed = time.perf_counter()
         self.store.phase(f'{round_number}:select:begin')
-        given = Selection(
+
+        def commit() -> None:
+            query, pseudo = choose(rows, acquisition, self.units, given)
+            seconds = {
+                'observe': observed - begun,
+                'forward': forward,
+                'select': time.perf_counter() - observed,
+            }
+            self.store.write_query(round_number, query, rows, pseudo)
+            self.store.write_maps(round_number, self._digests(query))
+            step = self._query_commit(round_number, query, seconds)
+            self.store.commit(round_number, 'query', step)
+
+        on_main(commit)
+        return self.store.query(round_number)
+
+    def _query_commit(
+        self, round_number: int, query: Query, seconds: dict[str, float]
+    ) -> dict[str, Any]:
+        return {
+            'round': round_number,
+            'kind': query.kind,
+            'acquisition': self.describe,
+            'budget': asdict(self._budget(round_number)),
+            'n_units': len(query),
+            'seconds': seconds,
+        }
+
+    def _budget(self, round_number: int) -> Budget:
+        return self.initial_budget if round_number == INITIAL else self.budget
+
+    def given(self, round_number: int, budget: Budget, ledger: Ledger) -> Selection:
+        """What the query of a round is chosen from."""
+        return Selection(
             ledger=ledger,
             budget=budget,
             pool_elements=self.task.manifest.pool_elements,
@@ -230,94 +278,56 @@ class Learner:
             ask_declined_again=self.oracle.ask_declined_again,
         )
 
-        def choose() -> None:
-            asked = ledger.asked(acquisition.kind, rows, given.ask_declined_again)
-            places = places_of(rows, self.units, acquisition.kind, asked)
-            picked = acquisition.select(places.rows, given)
-            by_model = acquisition.pseudo(places.rows, picked, given)
-            query = places.expanded(picked)
-            pseudo = None if by_model is None else places.expanded(by_model)
-            seconds = {
-                'observe': observed - begun,
-                'forward': forward,
-                'select': time.perf_counter() - observed,
-            }
-            self.store.write_query(round_number, query, rows, pseudo)
-            commit = self._query_commit(round_number, query, seconds)
-            self.store.commit(round_number, 'query', commit)
+    def _digests(self, query: Query) -> dict[int, str]:
+        """Sample -> hash of its map, for all whose regions are asked; {} for other units."""
+        digest = getattr(self.units, 'digest', None)
+        if query.kind != 'region' or digest is None:
+            return {}
+        return {sample: digest(sample) for sample in query.by_sample}
 
-        on_main(choose)
-        return self.store.query(round_number)
+    def _check_maps(self) -> None:
+        """Checks that regions that were asked are still the same pixels or points.
 
-    def _query_commit(
-        self, round_number: int, query: Query, seconds: dict[str, float]
-    ) -> dict[str, Any]:
-        budget = self.initial_budget if round_number == INITIAL else self.budget
-        return {
-            'round': round_number,
-            'kind': query.kind,
-            'acquisition': self.describe,
-            'budget': asdict(budget),
-            'n_units': len(query),
-            'seconds': seconds,
-        }
-
-    def _observe(
-        self, round_number: int, acquisition: Acquisition, ledger: Ledger
-    ) -> tuple[ElementRows, float]:
-        """Rows of all samples the acquisition wants to see, and the seconds in the model."""
-        self.store.phase(f'{round_number}:observe:begin')
-        manifest = self.task.manifest
-        open_samples = np.setdiff1d(manifest.pool, ledger.whole_samples())
-        if 'pool' not in acquisition.observes:
-            open_samples = open_samples[:0]
-        samples = acquisition.samples(open_samples, rng_for(self.seed, round_number, 'subset'))
-        if 'labelled' in acquisition.observes:
-            samples = np.union1d(samples, ledger.labelled_samples(round_number))
-        if 'source' in acquisition.observes:
-            rng = rng_for(self.seed, round_number, 'source')
-            samples = np.union1d(samples, acquisition.source_samples(manifest.source, rng))
-        rows, forward = observe(
-            self.task,
-            acquisition,
-            self.units,
-            samples,
-            self.store.checkpoint(round_number),
-            ledger,
-            acquisition.recall(self._asked_before(round_number)),
-            self.progress,
-            lambda: self.store.phase(f'{round_number}:observe:half'),
-        )
-        if 'labelled' not in acquisition.observes:
-            again = self.oracle.ask_declined_again
-            rows = rows.take(~ledger.asked(acquisition.kind, rows, again))
-        if len(rows) == 0:
-            raise NothingLeftError(f'Expected {acquisition.kind} units left to ask, but got none')
-        return rows, forward
+        Raises:
+            ConfigError: A map has changed, even if no region has another size.
+        """
+        for round_number in range(INITIAL, self.rounds.count):
+            for sample, digest in self.store.maps(round_number).items():
+                if self.units.digest(sample) != digest:  # type: ignore[attr-defined]
+                    raise ConfigError(
+                        f'Expected the regions of `{self.task.manifest.names[sample]}` as they '
+                        f'were asked in round {round_number}, but they have changed since; answers '
+                        'to them would be put elsewhere'
+                    )
 
     def _asked_before(self, round_number: int) -> list[Query]:
-        """The queries of the rounds before this one, initial labels first."""
-        return [self.store.query(r) for r in range(INITIAL, round_number)]
+        """What was asked in the rounds before this one, initial labels first."""
+        again = self.oracle.ask_declined_again
+        return [self.store.asked(r, again) for r in range(INITIAL, round_number)]
 
     def prices(
         self,
         kind: str,
         size: np.ndarray,
         sample: np.ndarray,
-        objects: np.ndarray | float = 0.0,
+        objects: np.ndarray | float,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Clicks and seconds (N,) of units that are not answered yet.
+        """Clicks and seconds (N,) that units which are not answered yet are expected to take.
 
         Args:
             kind: Kind of the units.
             size: (N,) their pixels or points.
             sample: (N,) the samples they lie in.
-            objects: (N,) objects expected in each, where they are billed.
+            objects: (N,) objects expected in each; they count where they are billed.
         """
         whole = self.task.manifest.areas[sample]
-        oracle = self.oracle
-        priced = price_kind(kind, self.task.form, oracle.points, oracle.dominant)
-        return oracle.prices.of(priced, size, whole, objects)
+        oracle, form = self.oracle, self.task.form
+        drawn = objects if counts_objects(kind, form) else 0.0
+        priced = price_kind(kind, form, oracle.points, oracle.dominant)
+        clicks, seconds = oracle.prices.of(priced, size, whole, drawn)
+        points = 0.0 if kind == 'tags' else drawn * (oracle.points or 0)
+        each = oracle.prices.of('point', np.ones(len(size)), whole)
+        return clicks + points * each[0], seconds + points * each[1]
 
     def _start(self, round_number: int) -> Any:
         """Weights the round starts from."""

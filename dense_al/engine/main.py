@@ -1,15 +1,16 @@
 """The command line of `tools/al_train.py`: from arguments to a running loop."""
 
 import argparse
+import contextlib
 import logging
 import os
 import shlex
 import signal
-import sys
-from collections.abc import Mapping, Sequence
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from dense_al.engine.environment import environment, plain, record, share_start
 from dense_al.engine.initial import named_samples
 from dense_al.engine.learner import Learner
 from dense_al.engine.plan import plan
-from dense_al.engine.store import RunLockedError, RunStore
+from dense_al.engine.store import RunLockedError, RunStore, write_text
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, ScanUnits, build_regions
-from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, check_keys
+from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, construct
 from dense_al.sandbox import prepare_sandbox
-from dense_al.structures import WHOLE, Budget
+from dense_al.structures import Budget
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 WAITING, INTERRUPTED, MISTAKE = 3, 130, 2
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(plan(learner))
                 return 0
             plan(learner, exact=True)
-            learner.run(stop_after=(0, 'train') if args.stop_at_start else None)
+            with _traceback_kept(learner.store.work_dir):
+                learner.run(stop_after=(0, 'train') if args.stop_at_start else None)
     except (ConfigError, RunLockedError, FileNotFoundError, ValueError) as error:
         if os.environ.get('DENSE_AL_TRACEBACK'):
             raise
@@ -72,12 +74,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _traceback_kept(work_dir: Path) -> Iterator[None]:
+    """Adds the traceback of an error that ends a run to `error.log` in its folder.
+
+    Before the run most errors are a mistake of the user, whom a line tells more; after that they
+    come from anywhere.
+    """
+    try:
+        yield
+    except WaitingForAnswers:
+        raise
+    except Exception:
+        head = f'{time.strftime("%Y-%m-%d %H:%M:%S")} process {os.environ.get("RANK", 0)}'
+        with contextlib.suppress(OSError), open(work_dir / 'error.log', 'a') as file:
+            file.write(f'{head}\n{traceback.format_exc()}\n')
+            logger.error('The traceback is in %s', work_dir / 'error.log')
+        raise
+
+
 def _resume_command(args: argparse.Namespace) -> str:
     """The command line that goes on with this run."""
     given = ['python', 'tools/al_train.py', args.config, '--work-dir', str(args.work_dir)]
     given += ['--seed', str(args.seed)] if args.seed else []
     given += ['--sandbox'] if args.sandbox else []
     given += ['--launcher', args.launcher] if args.launcher != 'none' else []
+    given += ['--allow-other-environment'] if args.allow_other_environment else []
+    given += ['--start-from', str(args.start_from)] if args.start_from is not None else []
+    given += ['--stop-at-start'] if args.stop_at_start else []
     options = args.options_as_given
     return shlex.join([*given, *(['--cfg-options', *options] if options else []), '--resume'])
 
@@ -96,17 +120,19 @@ def build(args: argparse.Namespace) -> Learner:
     store = RunStore(work_dir)
     if not args.resume and (work_dir / 'manifest.parquet').exists() and not args.dry_run:
         raise ConfigError(f'Expected an empty folder, but {work_dir} holds a run; add --resume')
-    rounds = _plain(Rounds, cfg['rounds'], 'rounds')
-    budget = _plain(Budget, cfg['budget'], 'budget')
+    rounds = construct(Rounds, cfg['rounds'], 'rounds')
+    budget = construct(Budget, cfg['budget'], 'budget')
     given = rounds.initial or {}
     first = given.get('budget')
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
-    task.check_model(acquisition.needs)
+    task.check_config(acquisition.needs)
+    if args.dry_run and oracle.reads_labels:
+        task.check_labels([0])
     initial = _initial(acquisition, rounds, task)
-    initial_budget = _plain(Budget, first, 'rounds.initial.budget') if first else budget
+    initial_budget = construct(Budget, first, 'rounds.initial.budget') if first else budget
     _check_pixels(task, oracle, [a for a in (acquisition, initial) if isinstance(a, Acquisition)])
     _check_points(task, oracle, acquisition)
     _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
@@ -151,7 +177,7 @@ def _begin(
     now = environment(args, cfg, task, plain(learner.acquisition.unit), units.maps.key, start)
     record(store, now, args.allow_other_environment)
     store.phase('config')
-    cfg.dump(str(store.work_dir / 'config.py'))
+    write_text(store.work_dir / 'config.py', cfg.pretty_text)
     if args.start_from is not None and share_start(store, args.start_from, now['start_key']):
         logger.info('initial labels and round 0 are those of %s', args.start_from)
 
@@ -176,7 +202,8 @@ def _initial(acquisition: Acquisition, rounds: Rounds, task: Task) -> Acquisitio
             f'Expected a model that learns from tags, as `{field}` asks for nothing else, but got '
             'one that does not; `model.roi_head` of type WeakRoIHead does'
         )
-    if initial.kind not in WHOLE and initial.unit != acquisition.unit:
+    # Regions alone are those of some unit; pixels and points have the same numbers everywhere.
+    if initial.kind == 'region' and initial.unit != acquisition.unit:
         raise ConfigError(
             f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
             f'but got {initial.unit}'
@@ -241,15 +268,6 @@ def _check_budgets(task: Task, budgets: Mapping[str, Budget]) -> None:
             )
 
 
-def _plain(cls: Any, cfg: Any, field: str) -> Any:
-    """Builds a dataclass from a dict of the config, strictly."""
-    check_keys(cfg, cls.__dataclass_fields__, field)
-    try:
-        return cls(**cfg)
-    except TypeError as error:
-        raise ConfigError(f'In `{field}`: {error}') from error
-
-
 def _interrupt(owner: int, number: int, frame: Any) -> None:
     """Ends the run cleanly; a process forked by a framework ends as if there were no handler."""
     if os.getpid() != owner:
@@ -267,23 +285,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--sandbox', action='store_true', help='small generated world and model')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=_Options, metavar='KEY=VALUE')
     parser.add_argument('--allow-other-environment', action='store_true')
     parser.add_argument(
         '--start-from', type=Path, metavar='RUN', help='share its initial labels and round 0'
     )
     parser.add_argument('--stop-at-start', action='store_true', help='end when round 0 is trained')
     parser.add_argument('--dry-run', action='store_true', help='check and print the plan')
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser.set_defaults(options_as_given=())
     args = parser.parse_args(arguments)
-    args.options_as_given = _values_after('--cfg-options', arguments)
     args.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
     return args
 
 
-def _values_after(option: str, arguments: Sequence[str]) -> list[str]:
-    """What follows an option, up to the next one."""
-    if option not in arguments:
-        return []
-    rest = list(arguments)[list(arguments).index(option) + 1 :]
-    return list(takewhile(lambda a: not a.startswith('--'), rest))
+class _Options(DictAction):
+    """Keeps options as they were given, too, in whatever form."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        namespace.options_as_given = (*namespace.options_as_given, *values)

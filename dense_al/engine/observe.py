@@ -26,7 +26,7 @@ def observe(
     progress: bool = True,
     on_half: Callable[[], None] = lambda: None,
 ) -> tuple[ElementRows, float]:
-    """Rows of the samples, in every process the rows of all processes.
+    """Rows of the samples, in the first process those of all processes, in the others none.
 
     Args:
         task: Predicts.

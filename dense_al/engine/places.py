@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dense_al.acquisition.functional import region_mean
-from dense_al.structures import Answer, ElementRows, Query
+from dense_al.structures import Answer, ElementRows, Query, by_sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ def places_of(rows: ElementRows, units: Any, kind: str, asked: np.ndarray) -> Pl
         rows: As they were observed.
         units: The units; `groups` tells which place a unit is.
         kind: Kind of the rows.
-        asked: (N,) bool, rows that were asked before, which are kept apart from those that were
-            not.
+        asked: (N,) bool or int64, rows that were asked before, which are kept apart from those that
+            were not.
     """
     place = _place_of_rows(rows.sample, rows.unit, units) if kind == 'region' else None
     if place is None:
@@ -102,11 +102,10 @@ def _place_of_rows(sample: np.ndarray, unit: np.ndarray, units: Any) -> np.ndarr
     sequences = units.manifest.sequences
     number = {name: i for i, name in enumerate(dict.fromkeys(sequences))}
     found: np.ndarray | None = None
-    for one in np.unique(sample):
-        here = np.flatnonzero(sample == one)
-        cells = groups(int(one))[unit[here]]
+    for one, here in by_sample(sample).items():
+        cells = groups(one)[unit[here]]
         if found is None:
             found = np.zeros((len(sample), 1 + cells.shape[1]), np.int64)
-        found[here, 0] = number[sequences[int(one)]]
+        found[here, 0] = number[sequences[one]]
         found[here, 1:] = cells
     return found

@@ -1,85 +1,86 @@
-"""One-shot selection: the next units from the user's own model and pool."""
+"""From a model to a query: what a round of the loop and a single selection share."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as csv
-import pyarrow.parquet as pq
 
-from dense_al.acquisition import Selection, rng_for
-from dense_al.engine.initial import named_samples
-from dense_al.engine.learner import Learner
+from dense_al.acquisition import Acquisition, NothingLeftError, Selection, rng_for
+from dense_al.adapters.task import Task
 from dense_al.engine.observe import observe
-from dense_al.pool import Ledger
-from dense_al.registry import ConfigError
-from dense_al.structures import Budget, Query
-
-SUFFIXES = ('.csv', '.json', '.parquet')
+from dense_al.engine.places import places_of
+from dense_al.pool import Units
+from dense_al.structures import ElementRows, Query
 
 
-def select_once(
-    learner: Learner, checkpoint: Path, n: int, labelled: Sequence[str] | str = ()
-) -> Query:
-    """Chooses n units with a given model.
+def observe_for(
+    acquisition: Acquisition,
+    task: Task,
+    units: Units,
+    given: Selection,
+    checkpoint: Path,
+    before: Sequence[Query] = (),
+    *,
+    seed: int,
+    progress: bool = True,
+    on_half: Callable[[], None] = lambda: None,
+) -> tuple[ElementRows, float]:
+    """Rows of all samples that an acquisition wants to see.
 
     Args:
-        learner: A run that was built, not begun.
-        checkpoint: The user's weights.
-        n: Number of units.
-        labelled: Names of samples (or a file of them) that are labelled and not asked.
+        acquisition: It says which, and makes the rows.
+        task: Predicts.
+        units: The units the samples are divided into.
+        given: What is labelled, and the round.
+        checkpoint: Weights to predict with.
+        before: What was asked in earlier rounds, initial labels first.
+        seed: Of the run.
+        progress: Whether to show a bar with the time left.
+        on_half: Called once, half way.
+
+    Returns:
+        The rows, those asked before only where the acquisition observes what is labelled, in the
+        first process alone; and the seconds in the model.
+    """
+    manifest, ledger, round_number = task.manifest, given.ledger, given.round_number
+    open_samples = np.setdiff1d(manifest.pool, ledger.whole_samples())
+    if 'pool' not in acquisition.observes:
+        open_samples = open_samples[:0]
+    samples = acquisition.samples(open_samples, rng_for(seed, round_number, 'subset'))
+    if 'labelled' in acquisition.observes:
+        samples = np.union1d(samples, ledger.labelled_samples(round_number))
+    if 'source' in acquisition.observes:
+        rng = rng_for(seed, round_number, 'source')
+        samples = np.union1d(samples, acquisition.source_samples(manifest.source, rng))
+    options = acquisition.recall(before)
+    rows, forward = observe(
+        task, acquisition, units, samples, checkpoint, ledger, options, progress, on_half
+    )
+    if 'labelled' not in acquisition.observes:
+        rows = rows.take(~ledger.asked(acquisition.kind, rows, given.ask_declined_again))
+    return rows, forward
+
+
+def choose(
+    rows: ElementRows, acquisition: Acquisition, units: Units, given: Selection
+) -> tuple[Query, Query | None]:
+    """What to ask of the rows, and what the model labels itself; places are asked as wholes.
+
+    Args:
+        rows: As they were observed.
+        acquisition: Chooses.
+        units: The units; they tell which regions are one place.
+        given: What it chooses from.
 
     Raises:
-        ConfigError: No checkpoint, n below 1.
+        NothingLeftError: There are no rows.
     """
-    if learner.acquisition.needs and not checkpoint.is_file():
-        raise ConfigError(f'Expected a checkpoint, but {checkpoint} does not exist')
-    task, acquisition = learner.task, learner.acquisition
-    done = named_samples(labelled, task.manifest) if len(labelled) else np.zeros(0, np.int64)
-    samples = np.setdiff1d(task.manifest.pool, done)
-    samples = acquisition.samples(samples, rng_for(learner.seed, 0, 'subset'))
-    ledger = Ledger()
-    rows, _ = observe(
-        task,
-        acquisition,
-        learner.units,
-        samples,
-        checkpoint,
-        ledger,
-        acquisition.recall([]),
-        learner.progress,
-    )
-    given = Selection(
-        ledger=ledger,
-        budget=Budget(n),
-        pool_elements=task.manifest.pool_elements,
-        n_pool=task.manifest.n_pool,
-        prices=learner.prices,
-        rng=rng_for(learner.seed, 0, 'select'),
-        n_classes=len(task.classes),
-    )
-    return acquisition.select(rows, given)
-
-
-def write_selection(query: Query, names: Sequence[str], out: Path) -> None:
-    """Writes a query with sample names as CSV, JSON or Parquet, by the suffix of `out`.
-
-    Raises:
-        ConfigError: Another suffix.
-    """
-    if out.suffix not in SUFFIXES:
-        raise ConfigError(f'Expected `--out` to end in one of {SUFFIXES}, but got {out.name}')
-    table = replace(query, notes=None).table()
-    column = pa.array([names[s] for s in query.sample])
-    table = table.add_column(0, 'name', column)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == '.csv':
-        csv.write_csv(table, out)
-    elif out.suffix == '.parquet':
-        pq.write_table(table, out)
-    else:
-        import json
-
-        out.write_text(json.dumps(table.to_pylist(), indent=1), encoding='utf-8')
+    kind, ledger = acquisition.kind, given.ledger
+    if len(rows) == 0:
+        raise NothingLeftError(f'Expected {kind} units left to ask, but got none')
+    asked = ledger.asked(kind, rows, given.ask_declined_again)
+    # What is labelled and what was declined are kept apart as well.
+    places = places_of(rows, units, kind, asked.astype(np.int64) + ledger.labelled(kind, rows))
+    query = acquisition.select(places.rows, given)
+    by_model = acquisition.pseudo(places.rows, query, given)
+    return places.expanded(query), None if by_model is None else places.expanded(by_model)

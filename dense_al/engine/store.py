@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from dense_al.pool import Ledger
 from dense_al.structures import (
+    ANSWERED,
     Answer,
     ElementRows,
     Manifest,
@@ -49,8 +51,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a commit: JSON, sorted keys, atomically."""
-    text = json.dumps(content, indent=1, sort_keys=True)
+    """Writes a commit, atomically."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """JSON with sorted keys, and null for numbers that are not finite, which it does not have."""
+    return json.dumps(_finite(content), indent=1, sort_keys=True, allow_nan=False)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically."""
     write_atomically(path, lambda temporary: _write_text(temporary, text))
 
 
@@ -61,6 +72,15 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding='utf-8')
+
+
+def _finite(node: Any) -> Any:
+    """A copy of something plain with None for numbers that are not finite."""
+    if isinstance(node, dict):
+        return {key: _finite(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_finite(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 class RunStore:
@@ -143,6 +163,21 @@ class RunStore:
         self.phase(f'{round_number}:query:table')
         write_table(folder / 'query.parquet', query.table())
 
+    def write_maps(self, round_number: int, digests: dict[int, str]) -> None:
+        """Writes the hash of the map of each sample whose regions are asked, if there are any."""
+        if digests:
+            self.phase(f'{round_number}:query:maps')
+            table = pa.table({'sample': list(digests), 'digest': list(digests.values())})
+            write_table(self.folder(round_number) / 'maps.parquet', table)
+
+    def maps(self, round_number: int) -> dict[int, str]:
+        """Sample -> hash of its map when its regions were asked; {} where nothing is recorded."""
+        path = self.folder(round_number) / 'maps.parquet'
+        if self.read(round_number, 'query') is None or not path.is_file():
+            return {}
+        table = pq.read_table(path)
+        return dict(zip(table['sample'].to_pylist(), table['digest'].to_pylist()))
+
     def query(self, round_number: int) -> Query:
         """The committed query of a round."""
         commit = self.read(round_number, 'query')
@@ -151,6 +186,24 @@ class RunStore:
         return Query.of_table(
             commit['kind'], pq.read_table(self.folder(round_number) / 'query.parquet')
         )
+
+    def asked(self, round_number: int, declined_again: bool = False) -> Query:
+        """What came of a round's query: without the units that were left to be asked again.
+
+        Args:
+            round_number: A round that is committed.
+            declined_again: Whether those that were declined may be asked again.
+        """
+        query = self.query(round_number)
+        names = ['sample', 'instance', 'unit', 'status', 'source']
+        table = pq.read_table(self.folder(round_number) / 'answers.parquet', columns=names)
+        closed = {
+            (row['sample'], row['instance'], row['unit'])
+            for row in table.to_pylist()
+            if row['source'] != 'model' and (row['status'] == ANSWERED or not declined_again)
+        }
+        keys = zip(query.sample.tolist(), query.instance.tolist(), query.unit.tolist())
+        return query.take(np.array([i for i, key in enumerate(keys) if key in closed], np.int64))
 
     def pseudo(self, round_number: int) -> Query | None:
         """What the model labels itself in a round whose query is committed, None for nothing."""

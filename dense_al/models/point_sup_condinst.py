@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dense_al.models.point_loss import point_bce, sample_logits
 from dense_al.models.point_targets import PointTargets, match_points
+from dense_al.ops.nms import best_of_each
 
 
 @MODELS.register_module()
@@ -143,12 +144,7 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
             return torch.arange(n, device=assigned.device)
         most = max(self.topk_masks_per_img // len(assigned.unique()), 1)
         centred = info.centernesses.sigmoid().reshape(-1)
-        order = (info.scores.sigmoid().amax(dim=1) * centred).argsort(descending=True)
-        order = order[assigned[order].argsort(stable=True)]  # by instance, best first
-        counts = assigned.bincount()
-        starts = counts.cumsum(dim=0) - counts
-        rank = torch.arange(n, device=assigned.device) - starts[assigned[order]]
-        return order[rank < most]
+        return best_of_each(assigned, info.scores.sigmoid().amax(dim=1) * centred, most)
 
     def _dice(
         self,

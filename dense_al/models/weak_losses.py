@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
+from dense_al.ops.nms import overlaps
+
 _TINY = 1e-6
 
 
@@ -53,12 +55,7 @@ def image_loss(scores: Tensor, tags: Tensor) -> Tensor:
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
     """(N, M) intersection over union of (N, 4) and (M, 4) boxes x1 y1 x2 y2; 0 for empty ones."""
-    low = torch.maximum(a[:, None, :2], b[None, :, :2])
-    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(2)
-    areas = [(x[:, 2:] - x[:, :2]).clamp(min=0).prod(1) for x in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return shared / union.clamp(min=_TINY)
+    return overlaps(a, b).nan_to_num_(0)
 
 
 def pseudo_boxes(

@@ -109,6 +109,25 @@ def overlaps(first: Tensor, second: Tensor, offset: int = 0) -> Tensor:
     return inter / (area + (u2 - u1 + offset) * (v2 - v1 + offset)).sub_(inter)
 
 
+def best_of_each(owner: Tensor, quality: Tensor, most: int) -> Tensor:
+    """Rows of the best of each owner.
+
+    Args:
+        owner: (K,) int64 >= 0.
+        quality: (K,) float, higher is better.
+        most: Of each owner.
+
+    Returns:
+        (K',) int64, owners ascending, best first.
+    """
+    order = quality.argsort(descending=True, stable=True)
+    order = order[owner[order].argsort(stable=True)]
+    counts = torch.bincount(owner)
+    starts = counts.cumsum(0) - counts
+    rank = torch.arange(len(owner), device=owner.device) - starts[owner[order]]
+    return order[rank < most]
+
+
 def _greedy(suppresses: Tensor) -> Tensor:
     """Survivors of a greedy pass over boxes that are sorted already.
 

@@ -1,20 +1,21 @@
 """What every oracle offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dense_al.pool import Ledger, Prices, Units, price_kind
+from dense_al.pool import Ledger, Prices, Units, counts_objects, price_kind
 from dense_al.registry import ConfigError
 from dense_al.structures import (
     ANSWERED,
     DECLINED,
     Answer,
     Boxes,
+    Budget,
     Instances,
     Label,
     Manifest,
@@ -44,6 +45,7 @@ class Asking:
         rng: Source of randomness.
         form: What a label of a whole sample is: `pixels`, `boxes` or `masks`.
         ledger: What was answered before.
+        budget: What may be spent; None: whatever the query takes.
     """
 
     query: Query
@@ -55,6 +57,22 @@ class Asking:
     rng: np.random.Generator
     form: str = 'pixels'
     ledger: Ledger = field(default_factory=Ledger)
+    budget: Budget | None = None
+
+    def enough(self, answers: Sequence[Answer]) -> int | None:
+        """How many of the answers, in their order, use up the budget; None: they do not.
+
+        Only prices that depend on what is drawn can use it up before all is answered; what is known
+        beforehand the query keeps to. The last answer may go beyond the budget, no other one does.
+        """
+        if self.budget is None or not self.budget.is_price:
+            return None
+        if not counts_objects(self.query.kind, self.form):
+            return None
+        clicks, seconds = ([getattr(a, name) for a in answers] for name in ('clicks', 'seconds'))
+        bill = np.cumsum(clicks if self.budget.unit == 'clicks' else seconds)
+        reached = np.flatnonzero(bill >= self.budget.per_round * (1 - 1e-9))
+        return 1 + int(reached[0]) if len(reached) else None
 
 
 class Oracle(ABC):
@@ -96,6 +114,8 @@ class Oracle(ABC):
     @abstractmethod
     def answer(self, asking: Asking) -> list[Answer]:
         """Answers for units of the query, in its order; units left out stay in the pool.
+
+        Once `asking.enough` says that the budget is used up, nothing more is asked.
 
         Raises:
             WaitingForAnswers: Not answered yet.

@@ -37,8 +37,9 @@ class Files(Oracle):
     file has their answers, see `read_object_answers`.
 
     Args:
-        wait_for: `all`: go on when every image has its label file; `any`: go on with what is
-            there, the rest stays in the pool.
+        wait_for: `all`: go on when every image has its label file, or when a budget in clicks or
+            seconds is used up by what was drawn in those that have one; `any`: go on with what is
+            there. The rest stays in the pool; every label file that is there counts.
         prices: Price table, see `dense_al.pool.Prices`.
         ask_declined_again: Whether a declined unit may be asked again.
         points: Points asked with each box in the place of a mask, see `Oracle`.
@@ -65,24 +66,26 @@ class Files(Oracle):
         if not (ask / 'query.json').exists():
             write_questions(ask, asking, self.dominant, self.points)
         given.mkdir(parents=True, exist_ok=True)
-        samples = [int(s) for s in np.unique(asking.query.sample)]
+        samples = list(asking.query.by_sample)
         files = {s: given / label_name(asking, s) for s in samples}
         _check_no_strangers(given, [file.name for file in files.values()])
         there = [s for s in samples if files[s].exists()]
-        if not there or (self.wait_for == 'all' and len(there) < len(samples)):
+        labels: dict[int, Label | None] = {}
+        for sample in there:
+            labels.update(self._read(asking, sample, files[sample]))
+        answers = self._answers(asking, labels)
+        complete = self.wait_for == 'any' or len(there) == len(samples)
+        if not there or not (complete or asking.enough(answers)):
             raise WaitingForAnswers(
                 f'Waiting for answers: {len(there)} of {len(samples)} label files are in {given}; '
                 f'the questions are in {ask}'
             )
-        labels: dict[int, Label | None] = {}
-        for sample in there:
-            labels.update(self._read(asking, sample, files[sample]))
-        return self._answers(asking, labels)
+        return answers
 
     def _read(self, asking: Asking, sample: int, file: Path) -> dict[int, Label | None]:
         """Row of the query -> what the label file of its sample says."""
         size, classes = asking.manifest.size(sample), asking.classes
-        rows = np.flatnonzero(asking.query.sample == sample).tolist()
+        rows = asking.query.by_sample[sample].tolist()
         form = form_of(asking)
         if form == 'answers':
             questions = asked_objects(asking, sample)

@@ -73,15 +73,15 @@ class GroundTruth(Oracle):
         declined = asking.rng.random(len(query)) < self.decline
         seeds = asking.rng.integers(0, 2**63, len(query))
         labels: dict[int, Label | None] = {}
-        for sample in np.unique(query.sample):
-            label = asking.read_label(int(sample))
-            part = self._part_of(label, asking, int(sample))
-            for i in np.flatnonzero(query.sample == sample):
+        for sample, rows in query.by_sample.items():
+            part = self._part_of(asking.read_label(sample), asking, sample)
+            for i in rows.tolist():
                 rng = np.random.default_rng(int(seeds[i]))
                 values = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
                 values = None if values is None else self._noisy(values, asking, rng)
-                labels[int(i)] = None if declined[i] else values
-        return self._answers(asking, labels)
+                labels[i] = None if declined[i] else values
+        answers = self._answers(asking, labels)
+        return answers[: asking.enough(answers)]
 
     def _part_of(self, label: Label, asking: Asking, sample: int) -> Part:
         """(instance, unit, rng) -> what a sample's label says about one unit."""
@@ -143,14 +143,14 @@ def mistaken(
     Args:
         labels: (P,) uint8 classes, 255 = none (stays).
         noise: Probability in [0, 1].
-        n_classes: Number of classes, at least 2.
+        n_classes: Number of classes; a single one is never mistaken.
         rng: Source of randomness.
 
     Returns:
         (P,) uint8.
     """
     wrong = rng.random(n_classes) < noise
-    shift = rng.integers(1, n_classes, n_classes)
+    shift = rng.integers(1, max(n_classes, 2), n_classes)
     table = np.full(256, IGNORE, np.uint8)
     classes = np.arange(n_classes)
     table[:n_classes] = np.where(wrong, (classes + shift) % n_classes, classes)

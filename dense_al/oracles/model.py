@@ -35,8 +35,8 @@ def answers_of_model(
     for prediction in predictions:
         pixels = UnitPixels(units.map(prediction.sample))
         labels = prediction.labels.ravel()
-        for row in np.flatnonzero(query.sample == prediction.sample):
-            payloads[int(row)] = labels[pixels[int(query.unit[row])]]
+        for row in query.by_sample[prediction.sample].tolist():
+            payloads[row] = labels[pixels[int(query.unit[row])]]
     return [
         Answer(
             sample=int(query.sample[row]),

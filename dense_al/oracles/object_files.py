@@ -119,7 +119,7 @@ def _side(answer: Any, path: Path) -> int:
 
 
 def _point(given: Any, box: np.ndarray, path: Path) -> tuple[list[int], int]:
-    """The pixel and the label of one [x, y, answer]."""
+    """Pixel and label of one [x, y, answer]: any pixel the box touches; `pixel_boxes` has fewer."""
     if not isinstance(given, list) or len(given) != 3:
         raise ValueError(f'Expected points [x, y, answer] in {path}, but got {given!r}')
     x, y = given[:2]

@@ -28,16 +28,7 @@ def form_of(asking: Asking) -> str:
 def label_name(asking: Asking, sample: int) -> str:
     """The name of a sample's label file."""
     suffix = '.png' if form_of(asking) == 'pixels' else '.json'
-    return plain_name(asking.manifest.names[sample]) + suffix
-
-
-def plain_name(name: str) -> str:
-    """A sample's name as a file name without suffix: `a/b.png` becomes `a__b`.
-
-    >>> plain_name('town/0001.png')
-    'town__0001'
-    """
-    return str(Path(name).with_suffix('')).replace(os.sep, '__')
+    return asking.manifest.file_names[sample] + suffix
 
 
 def write_questions(
@@ -55,7 +46,7 @@ def write_questions(
     ask = _ask_pixels if asking.query.kind == 'point' else _ask_units
     if form_of(asking) == 'answers':
         ask = _ask_objects
-    samples = [ask(folder, asking, int(s)) for s in np.unique(asking.query.sample)]
+    samples = [ask(folder, asking, sample) for sample in asking.query.by_sample]
     content: dict[str, Any] = {
         'kind': asking.query.kind,
         'form': form_of(asking),
@@ -75,7 +66,7 @@ def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:
     """The questions about a sample's objects, in the order of the query."""
     width = asking.manifest.size(sample)[1]
     questions = []
-    for row in np.flatnonzero(asking.query.sample == sample):
+    for row in asking.query.by_sample[sample]:
         question = {'instance': int(asking.query.instance[row])}
         if asking.query.kind == 'point':
             y, x = divmod(int(asking.query.unit[row]), width)
@@ -86,8 +77,8 @@ def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:
 
 def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     """Writes one image with the outlines of the units asked."""
-    query, name = asking.query, plain_name(asking.manifest.names[sample])
-    units = query.unit[query.sample == sample]
+    query, name = asking.query, asking.manifest.file_names[sample]
+    units = query.unit[query.by_sample[sample]]
     unit_map = np.zeros(asking.manifest.size(sample), np.int32)
     if query.kind not in WHOLE:
         unit_map = asking.units.map(sample)
@@ -105,9 +96,9 @@ def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
 
 def _ask_pixels(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     """Writes one image with a cross around each pixel asked, the pixel itself left as it is."""
-    query, name = asking.query, plain_name(asking.manifest.names[sample])
+    query, name = asking.query, asking.manifest.file_names[sample]
     height, width = asking.manifest.size(sample)
-    at = [divmod(unit, width) for unit in query.unit[query.sample == sample].tolist()]
+    at = [divmod(unit, width) for unit in query.unit[query.by_sample[sample]].tolist()]
     picture = Image.fromarray(read_image(asking.manifest.paths[sample]))
     pen = ImageDraw.Draw(picture)
     numbers = np.zeros((height, width), np.uint16)
@@ -127,7 +118,7 @@ def _ask_pixels(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
 
 def _ask_objects(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     """Writes one image with the boxes and points asked about."""
-    name = plain_name(asking.manifest.names[sample])
+    name = asking.manifest.file_names[sample]
     objects = BoxStore(asking.ledger.in_force()).boxes(sample)
     questions = asked_objects(asking, sample)
     picture = Image.fromarray(read_image(asking.manifest.paths[sample]))
@@ -150,6 +141,6 @@ def _listed(asking: Asking, sample: int) -> dict[str, Any]:
     return {
         'name': asking.manifest.names[sample],
         'image': asking.manifest.paths[sample],
-        'picture': f'{plain_name(asking.manifest.names[sample])}_asked.png',
+        'picture': f'{asking.manifest.file_names[sample]}_asked.png',
         'label': f'labels/{label_name(asking, sample)}',
     }

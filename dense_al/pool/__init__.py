@@ -2,7 +2,14 @@
 
 from dense_al.pool.answers import AnswerStore, UnitPixels, Units, WholeImages
 from dense_al.pool.boxes import BoxStore
-from dense_al.pool.costs import DEFAULT_PRICES, Price, Prices, price_kind
+from dense_al.pool.costs import (
+    DEFAULT_PRICES,
+    EXPECTED_OBJECTS,
+    Price,
+    Prices,
+    counts_objects,
+    price_kind,
+)
 from dense_al.pool.instances import InstanceStore
 from dense_al.pool.ledger import Ledger, Totals, totals
 from dense_al.pool.tags import TagStore
@@ -10,6 +17,7 @@ from dense_al.pool.views import views
 
 __all__ = [
     'DEFAULT_PRICES',
+    'EXPECTED_OBJECTS',
     'AnswerStore',
     'BoxStore',
     'InstanceStore',
@@ -21,6 +29,7 @@ __all__ = [
     'UnitPixels',
     'Units',
     'WholeImages',
+    'counts_objects',
     'price_kind',
     'totals',
     'views',

@@ -59,7 +59,9 @@ class UnitPixels:
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(flat))])
 
     def __getitem__(self, unit: int) -> np.ndarray:
-        """(P,) int64 flat indices of the unit's pixels, ascending."""
+        """(P,) int64 flat indices of the unit's pixels, ascending; none of one beyond the map."""
+        if not 0 <= unit < len(self._starts) - 1:
+            return self._order[:0]
         return self._order[self._starts[unit] : self._starts[unit + 1]]
 
 

@@ -69,6 +69,11 @@ DEFAULT_PRICES: dict[str, Price] = {
 }
 
 
+# Objects that get a box or a mask, and classes that are named, in an image of which nothing is
+# known yet: the means of COCO (Lin et al. 2014, section 5).
+EXPECTED_OBJECTS = {'image': 7.7, 'tags': 3.5}
+
+
 class Prices:
     """The price table of a run.
 
@@ -112,6 +117,19 @@ class Prices:
             share * price.whole_clicks + objects * price.object_clicks + price.fixed_clicks,
             share * price.whole_seconds + objects * price.object_seconds + price.fixed_seconds,
         )
+
+
+def counts_objects(kind: str, form: str) -> bool:
+    """Whether the price of a unit depends on how much is drawn in it, and is known only then.
+
+    Args:
+        kind: Kind of the unit.
+        form: What a label of a whole sample is, `pixels`, `boxes` or `masks`.
+
+    >>> counts_objects('image', 'boxes'), counts_objects('image', 'pixels')
+    (True, False)
+    """
+    return kind == 'tags' or (kind == 'image' and form != 'pixels')
 
 
 def price_kind(kind: str, form: str, points: int | None = None, dominant: bool = False) -> str:

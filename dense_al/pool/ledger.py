@@ -1,18 +1,23 @@
 """The ledger: what was asked, answered and paid; the fold of the rounds' answers."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from dense_al.pool.costs import EXPECTED_OBJECTS
 from dense_al.structures import (
     ANSWERED,
     Answer,
+    Boxes,
     ElementRows,
     Instances,
+    Tags,
     decode_boxes,
+    decode_tags,
     holds_boxes,
+    holds_tags,
 )
 
 
@@ -43,10 +48,12 @@ class Ledger:
     def __init__(self, rounds: Iterable[Iterable[Answer]] = ()) -> None:
         self._paid: list[Answer] = []
         self._current: dict[tuple[int, int, int, str], Answer] = {}
+        self._closed: dict[tuple[str, bool], tuple[np.ndarray, np.ndarray]] = {}
         for answers in rounds:
             self._add(answers)
 
     def _add(self, answers: Iterable[Answer]) -> None:
+        self._closed.clear()
         for answer in answers:
             self._paid.append(answer)
             # Put at the end: what was answered last is written last into dense labels.
@@ -94,27 +101,35 @@ class Ledger:
             rows: Units by key.
             ask_declined_again: Whether a declined unit counts as not asked.
         """
+        # It is asked several times in a round, and images with objects take long to decode.
+        if (kind, ask_declined_again) not in self._closed:
+            self._closed[kind, ask_declined_again] = self._closed_units(kind, ask_declined_again)
+        whole, keys = self._closed[kind, ask_declined_again]
+        return np.isin(rows.sample, whole) | rows.among(keys)
+
+    def _closed_units(self, kind: str, ask_declined_again: bool) -> tuple[np.ndarray, np.ndarray]:
+        """(S,) int64 samples that are closed as a whole, and (K, 3) int64 keys of other units."""
         closed = [
             a
             for a in self._current.values()
             if a.source != 'model' and (a.status == ANSWERED or not ask_declined_again)
         ]
         of_objects = kind in ('instance', 'point')
-        whole = np.array(
-            [
-                a.sample
-                for a in closed
-                if a.kind == 'image' and not (of_objects and _leaves_masks(a.payload))
-            ],
-            np.int64,
-        )
-        keys = {(a.sample, a.instance, a.unit) for a in closed if a.kind == kind}
-        return np.isin(rows.sample, whole) | _among(keys, rows)
+        whole = [
+            a.sample
+            for a in closed
+            if a.kind == 'image' and not (of_objects and _leaves_masks(a.payload))
+        ]
+        return np.array(whole, np.int64), _keys(a for a in closed if a.kind == kind)
+
+    def labelled(self, kind: str, rows: ElementRows) -> np.ndarray:
+        """(N,) bool: which units people answered; of those that were asked the others declined."""
+        return self.asked(kind, rows, ask_declined_again=True)
 
     def by_model(self, kind: str, rows: ElementRows, round_number: int) -> np.ndarray:
         """(N,) bool: which units have a label of the model that this round trained on."""
         found = [a for a in self.in_force(round_number) if a.source == 'model' and a.kind == kind]
-        return _among({(a.sample, a.instance, a.unit) for a in found}, rows)
+        return rows.among(_keys(found))
 
     def units_asked(self, kind: str) -> list[Answer]:
         """Everything of a kind that people were asked, declined or not, oldest first."""
@@ -125,6 +140,19 @@ class Ledger:
         """Objects that have a box."""
         drawn = [a.payload for a in self.in_force() if holds_boxes(a.payload)]
         return sum(len(decode_boxes(payload)) for payload in drawn)
+
+    def expected_objects(self, kind: str) -> float:
+        """Objects in an image that nobody has answered yet; where `kind` is `tags`, classes.
+
+        As many as people found on average in those that were answered; before any was,
+        `EXPECTED_OBJECTS`.
+        """
+        holds = holds_tags if kind == 'tags' else holds_boxes
+        decode: Callable[[bytes], Boxes | Tags] = decode_tags if kind == 'tags' else decode_boxes
+        answered = [a.payload for a in self._of_people() if a.kind == kind and holds(a.payload)]
+        if not answered:
+            return EXPECTED_OBJECTS.get(kind, 0.0)
+        return sum(len(decode(payload)) for payload in answered) / len(answered)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(C,) int64: units in force whose dominant class is each class; of boxes, every object."""
@@ -141,15 +169,10 @@ class Ledger:
         return totals(self._paid, sum(a.elements for a in self._of_people()))
 
 
-def _among(keys: set[tuple[int, int, int]], rows: ElementRows) -> np.ndarray:
-    """(N,) bool: which rows have one of the keys (sample, instance, unit)."""
-    if not keys:
-        return np.zeros(len(rows), bool)
-    known = np.array(sorted(keys), np.int64)
-    columns = np.stack([rows.sample, rows.instance, rows.unit], axis=1)
-    both = np.concatenate([known, columns])
-    _, inverse = np.unique(both, axis=0, return_inverse=True)
-    return np.isin(inverse[len(known) :], inverse[: len(known)])
+def _keys(answers: Iterable[Answer]) -> np.ndarray:
+    """(K, 3) int64 sample, instance, unit of answers."""
+    keys = [(a.sample, a.instance, a.unit) for a in answers]
+    return np.array(keys, np.int64).reshape(-1, 3)
 
 
 def _leaves_masks(payload: bytes) -> bool:

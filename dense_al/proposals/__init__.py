@@ -6,7 +6,6 @@ from dense_al.proposals.formats import (
     read_mmdet,
     read_wetectron,
     write_mmdet,
-    write_wetectron,
 )
 from dense_al.proposals.listing import ListedImage, list_images
 from dense_al.proposals.making import make_proposals
@@ -29,5 +28,4 @@ __all__ = [
     'recall',
     'wetectron_to_mmdet',
     'write_mmdet',
-    'write_wetectron',
 ]

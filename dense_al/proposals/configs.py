@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dense_al.proposals.listing import ListedImage, check_keys_differ
-from dense_al.registry import ConfigError
+from dense_al.registry import ConfigError, type_name
 
 SPLITS = ('train', 'val', 'test')
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
@@ -43,7 +43,7 @@ def _images_of(given: Mapping[str, Any], field: str) -> list[ListedImage]:
     from mmdet.registry import DATASETS
     from mmengine.registry import init_default_scope
 
-    while given.get('type') in REPEATING:
+    while type_name(given) in REPEATING:
         given = given['dataset']
     if 'dataset' in given or 'datasets' in given:
         raise ConfigError(

@@ -7,13 +7,13 @@ width (BoxList), so ends move by 1 on the way.
 
 import os
 import pickle
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from dense_al.files import write_atomically
 from dense_al.proposals.safe_pickle import ProposalFileError, Record, load_arrays
 from dense_al.registry import nearest
 
@@ -66,7 +66,7 @@ def write_mmdet(path: PathLike, proposals: Mapping[str, Proposals]) -> None:
     for name, (boxes, scores) in proposals.items():
         checked = checked_proposals(boxes, scores, f'`{name}`')
         plain[str(name)] = {'bboxes': checked.boxes, 'scores': checked.scores}
-    write_whole(path, lambda file: pickle.dump(plain, file, _PROTOCOL))
+    write_atomically(path, lambda file: pickle.dump(plain, file, _PROTOCOL))
 
 
 def read_wetectron(*paths: PathLike) -> dict[int | str, Proposals]:
@@ -103,22 +103,6 @@ def read_wetectron(*paths: PathLike) -> dict[int | str, Proposals]:
     return found
 
 
-def write_wetectron(path: PathLike, proposals: Mapping[int, Proposals]) -> None:
-    """Writes wetectron's layout: the counterpart of `read_wetectron`.
-
-    Args:
-        path: File to write.
-        proposals: Number of the image -> proposals, last pixels included.
-    """
-    checked = [checked_proposals(*p, f'image {k}') for k, p in proposals.items()]
-    plain = {
-        'indexes': [int(k) for k in proposals],
-        'boxes': [p.boxes for p in checked],
-        'scores': [p.scores for p in checked],
-    }
-    write_whole(path, lambda file: pickle.dump(plain, file, _PROTOCOL))
-
-
 def checked_proposals(boxes: Any, scores: Any, name: str) -> Proposals:
     """Boxes and scores as float32, after checks of shapes and of finite values.
 
@@ -149,35 +133,6 @@ def checked_proposals(boxes: Any, scores: Any, name: str) -> Proposals:
         raise ProposalFileError(f'Expected finite boxes and scores of {name}')
     # `astype` gives all arrays the same dtype object, so that equal proposals pickle equally.
     return Proposals(*(values.astype(np.float32, order='C') for values in (found, rated)))
-
-
-def write_whole(path: PathLike, write: Callable[[BinaryIO], Any]) -> None:
-    """Writes a file atomically: a temporary one beside it, fsync, rename.
-
-    Args:
-        path: File to write; its folder is made if need be.
-        write: Called with the open temporary file.
-    """
-    path = Path(os.path.abspath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    """The mask of permissions; `mkstemp` lets nobody else read."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _load(path: PathLike) -> Any:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from dense_al.machine import cores
 from dense_al.progress import bar
 from dense_al.proposals.formats import PathLike, Proposals, write_mmdet
 from dense_al.proposals.listing import ListedImage
@@ -63,7 +64,7 @@ def make_proposals(
         done = _resumed(journal, part, spec_key(spec))
         tasks = [(str(i.path), spec) for i in images if _name(i.path) not in done]
         if jobs is None:
-            jobs = min(len(os.sched_getaffinity(0)), 1 + len(tasks) // _WORTH_A_PROCESS)
+            jobs = min(cores(), 1 + len(tasks) // _WORTH_A_PROCESS)
         finished = run_all(_propose, tasks, jobs)
         for (image, _), boxes in bar(finished, 'Proposals of images', len(tasks), progress):
             done[_name(Path(image))] = boxes

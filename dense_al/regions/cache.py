@@ -1,7 +1,6 @@
 """Region maps of many images: computed in parallel, kept on disk and in memory."""
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dense_al.machine import cores
 from dense_al.progress import bar
 from dense_al.regions.base import Regions, check_integer
 from dense_al.regions.grid import SizeRegions
@@ -106,7 +106,10 @@ class RegionMaps:
 
     def digest(self, name: str, source: ImageSource | None = None, size: Size | None = None) -> str:
         """Hash of the map's content, to be recorded with what was answered about its regions."""
-        return self._summary(name, *self._resolve(name, source, size)).digest
+        source, size = self._resolve(name, source, size)
+        if isinstance(self.regions, SizeRegions):  # they follow from this, without a map
+            return hashlib.sha256(f'{self.key} {size}'.encode()).hexdigest()[:16]
+        return self._summary(name, source, size).digest
 
     def prepare(
         self,
@@ -136,7 +139,7 @@ class RegionMaps:
         if len({sample[0] for sample in samples}) != len(samples):
             raise ValueError('Expected `samples` of different names, but got some twice')
         if workers is None:
-            workers = len(os.sched_getaffinity(0))
+            workers = cores()
         check_integer('workers', workers, 0)
         tasks = []
         for name, image, *known in samples:

@@ -14,7 +14,8 @@ except ImportError:  # without mmcv, OpenCV may be missing
     cv2 = None  # type: ignore[assignment]
 
 _ORIENTATION = 274
-_PLAIN_FORMATS = ('BMP', 'JPEG', 'PNG')
+_PLAIN_FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')
+_ENDS = {'PNG': b'IEND', 'JPEG': b'\xff\xd9'}
 
 ImageSource = str | Path | Callable[[], np.ndarray]
 
@@ -68,17 +69,15 @@ def image_size(source: ImageSource) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ImageError: The file is no image or damaged.
+        ImageError: The file is no image, or it is damaged or, where it can be seen, cut off.
     """
     if not callable(source):
         _check_exists(source)
         try:
             with Image.open(source) as picture:
-                # In other formats it depends on the decoder whether an orientation is obeyed.
-                plain = picture.format in _PLAIN_FORMATS
-                # Without `exif` in the header there is none; `getexif` would decode a whole PNG.
-                turned = 'exif' in picture.info and picture.getexif().get(_ORIENTATION, 1) != 1
-                if plain and not turned:
+                _check_end(source, picture.format)
+                # Where there is one, it depends on format and decoder whether it is obeyed.
+                if picture.format in _PLAIN_FORMATS and not _turned(picture):
                     return picture.height, picture.width
         except UnidentifiedImageError:
             pass
@@ -86,6 +85,24 @@ def image_size(source: ImageSource) -> tuple[int, int]:
             raise ImageError(f'Could not read the image `{source}`: {error}') from error
     height, width = read_image(source).shape[:2]
     return height, width
+
+
+def _turned(picture: Image.Image) -> bool:
+    """Whether the header has an orientation other than the usual one."""
+    # Without `exif` in the header of a PNG there is none, and `getexif` would decode it.
+    silent = picture.format == 'PNG' and 'exif' not in picture.info
+    return not silent and picture.getexif().get(_ORIENTATION, 1) != 1
+
+
+def _check_end(path: str | Path, format_name: str | None) -> None:
+    """Raises OSError if a PNG or JPEG file lacks its end, which a broken copy does."""
+    if format_name not in _ENDS:
+        return
+    size = Path(path).stat().st_size
+    with open(path, 'rb') as file:
+        file.seek(max(0, size - 4096))
+        if _ENDS[format_name] not in file.read():
+            raise OSError('the file ends too early')
 
 
 def _content(path: str | Path) -> bytes:

@@ -1,7 +1,6 @@
 """Region maps of LiDAR scans, kept on disk and in memory, and where their points lie."""
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from dense_al.machine import cores
 from dense_al.progress import bar
 from dense_al.regions.base import check_integer
 from dense_al.regions.grid import Image
@@ -120,7 +120,7 @@ class ScanMaps:
         if isinstance(self.regions, Image):
             return 0
         if workers is None:
-            workers = len(os.sched_getaffinity(0))
+            workers = cores()
         missing = [int(s) for s in samples if not self._path(int(s)).is_file()]
         tasks = [self._task(sample) for sample in missing]
         finished = run_all(_computed_elsewhere, tasks, check_integer('workers', workers, 0))

@@ -5,8 +5,8 @@ import json
 import os
 from pathlib import Path
 
+from dense_al.files import write_atomically
 from dense_al.proposals import ProposalSpec, list_images, make_proposals
-from dense_al.proposals.formats import write_whole
 from dense_al.proposals.making import spec_key
 from dense_al.sandbox.glyphs import GLYPHS_SPLITS, GlyphsSpec
 from dense_al.sandbox.glyphs_files import describe_glyphs
@@ -49,7 +49,7 @@ def sandbox_proposals(
             os.replace(make_proposals(images, draft, maker), path)
         finally:
             draft.with_name(draft.name + '.part').unlink(missing_ok=True)
-    write_whole(folder / NOTE, lambda file: file.write(note.encode()))
+    write_atomically(folder / NOTE, note.encode())
     return files
 
 

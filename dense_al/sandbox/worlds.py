@@ -1,21 +1,32 @@
 """The world a config names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from dense_al.registry import ConfigError, check_keys, nearest
+from dense_al.registry import ConfigError, check_keys, check_types, construct, nearest
 from dense_al.sandbox.glyphs import GlyphsSpec
 from dense_al.sandbox.glyphs_files import write_glyphs
 from dense_al.sandbox.streets import StreetsSpec, write_streets
 from dense_al.sandbox.town import TownSpec
 from dense_al.sandbox.town_files import write_town
+from dense_al.structures import Budget
 
 WORLDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     'glyphs': (GlyphsSpec, write_glyphs),
     'streets': (StreetsSpec, write_streets),
     'town': (TownSpec, write_town),
 }
-KEYS = ('world', 'root', 'spec', 'pretrain', 'proposals', 'budget', 'metric')
+KEYS = {
+    'world': str,
+    'root': str,
+    'spec': dict[str, Any] | None,
+    'pretrain': dict[str, Any] | None,
+    'proposals': dict[str, Any] | None,
+    'budget': dict[str, Any] | None,
+    'metric': str | None,
+}
+PRETRAIN = {'checkpoint': str, 'scenes': int, 'iterations': int, 'window': int | None}
 
 
 def write_world_of(sandbox: Mapping[str, Any] | None) -> None:
@@ -31,13 +42,28 @@ def write_world_of(sandbox: Mapping[str, Any] | None) -> None:
     if sandbox is None:
         return
     check_keys(sandbox, KEYS, 'sandbox')
-    if sandbox.get('world') not in WORLDS:
+    check_types(sandbox, KEYS, 'sandbox')
+    for key in ('world', 'root', *(('metric',) if 'metric' in sandbox else ())):
+        if not sandbox.get(key):
+            raise ConfigError(f'Expected the key `sandbox.{key}`, but got {sandbox.get(key)!r}')
+    if sandbox.get('budget') is not None:
+        construct(Budget, sandbox['budget'], 'sandbox.budget')
+    if sandbox['world'] not in WORLDS:
         name = sandbox.get('world')
         raise ConfigError(f'Unknown `sandbox.world` {name!r}. {nearest(str(name), WORLDS)}')
     spec, write = WORLDS[sandbox['world']]
-    given = sandbox.get('spec') or {}
-    check_keys(given, spec.__dataclass_fields__, 'sandbox.spec')
-    write(sandbox['root'], spec(**given))
+    made = construct(spec, sandbox.get('spec') or {}, 'sandbox.spec')
+    with _writing('sandbox.root'):
+        write(sandbox['root'], made)
+
+
+@contextmanager
+def _writing(field: str) -> Iterator[None]:
+    """Names the key of a file or folder that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f'Could not write `{field}`: {error}') from error
 
 
 def prepare_sandbox(cfg: Mapping[str, Any]) -> None:
@@ -68,12 +94,26 @@ def _pretrain(cfg: Mapping[str, Any], spec: GlyphsSpec) -> None:
     from dense_al.sandbox.pretrain import pretrained_backbone
 
     given = dict(cfg['sandbox']['pretrain'])
-    check_keys(given, ('checkpoint', 'scenes', 'iterations', 'window'), 'sandbox.pretrain')
-    backbone = {k: v for k, v in cfg['model']['backbone'].items() if k != 'init_cfg'}
-    try:
-        pretrained_backbone(backbone, spec, given.pop('checkpoint'), **given)
-    except (KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise ConfigError(f'Could not build `model.backbone`: {error}') from error
+    check_keys(given, PRETRAIN, 'sandbox.pretrain')
+    check_types(given, PRETRAIN, 'sandbox.pretrain')
+    if not given.get('checkpoint'):
+        raise ConfigError('Expected the key `sandbox.pretrain.checkpoint`, which is required')
+    for name in ('scenes', 'iterations', 'window'):
+        if given.get(name) is not None and given[name] < 1:
+            raise ConfigError(
+                f'Expected `sandbox.pretrain.{name}` to be at least 1, but got {given[name]}'
+            )
+    backbone = (cfg.get('model') or {}).get('backbone')
+    if not isinstance(backbone, Mapping):
+        raise ConfigError(f'Expected the dict `model.backbone`, but got {backbone!r}')
+    backbone = {k: v for k, v in backbone.items() if k != 'init_cfg'}
+    with _writing('sandbox.pretrain.checkpoint'):
+        try:
+            pretrained_backbone(backbone, spec, given.pop('checkpoint'), **given)
+        except OSError:
+            raise
+        except Exception as error:  # frameworks raise what they like
+            raise ConfigError(f'Could not build `model.backbone`: {error}') from error
 
 
 def _propose(cfg: Mapping[str, Any], spec: GlyphsSpec) -> None:
@@ -82,9 +122,8 @@ def _propose(cfg: Mapping[str, Any], spec: GlyphsSpec) -> None:
 
     given = dict(cfg['sandbox']['proposals'])
     check_keys(given, ('folder', *ProposalSpec.__dataclass_fields__), 'sandbox.proposals')
+    check_types(given, {'folder': str | None}, 'sandbox.proposals')
     folder = given.pop('folder', None)
-    try:
-        maker = ProposalSpec(**given)
-    except ValueError as error:
-        raise ConfigError(f'In `sandbox.proposals`: {error}') from error
-    sandbox_proposals(cfg['sandbox']['root'], spec, folder, maker)
+    maker = construct(ProposalSpec, given, 'sandbox.proposals')
+    with _writing('sandbox.proposals.folder'):
+        sandbox_proposals(cfg['sandbox']['root'], spec, folder, maker)

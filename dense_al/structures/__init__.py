@@ -42,7 +42,7 @@ from dense_al.structures.prediction import (
     ScanOptions,
     SegPrediction,
 )
-from dense_al.structures.rows import KINDS, WHOLE, ElementRows, Query
+from dense_al.structures.rows import KINDS, WHOLE, ElementRows, Query, by_sample
 from dense_al.structures.tags import Tags, decode_tags, encode_tags, holds_tags
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     'WHOLE',
     'answers_of_table',
     'answers_table',
+    'by_sample',
     'category_of',
     'class_counts',
     'decode_boxes',

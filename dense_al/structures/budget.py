@@ -38,6 +38,11 @@ class Budget:
                 f'Expected `budget.per_round` of at most 100 percent, but got {self.per_round}'
             )
 
+    @property
+    def is_price(self) -> bool:
+        """Whether it counts what units are billed, not how many or how large they are."""
+        return self.unit in ('clicks', 'seconds')
+
     def amount(self, pool_elements: int, objects: int = 0) -> float:
         """The limit in the units of `measure`.
 

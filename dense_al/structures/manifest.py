@@ -1,6 +1,8 @@
 """The one list of all samples of a run."""
 
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,6 +113,31 @@ class Manifest:
         return int(self.heights[sample]), int(self.widths[sample])
 
     @cached_property
+    def stems(self) -> tuple[str, ...]:
+        """Names without suffix, different for each sample.
+
+        Where several samples share one, each of them has `~` and its index behind it.
+        """
+        return _different([_stem(name) for name in self.names])
+
+    @cached_property
+    def file_names(self) -> tuple[str, ...]:
+        """As `stems` for files in one folder: `a/b.png` becomes `a__b`."""
+        return _different([_stem(name).replace(os.sep, '__') for name in self.names])
+
+    def samples_of(self, name: str) -> list[int]:
+        """The samples of a name, with or without suffix; without it, there may be several."""
+        return self._samples_of.get(name, [])
+
+    @cached_property
+    def _samples_of(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for i, name in enumerate(self.names):
+            found.setdefault(_stem(name), []).append(i)
+        # A whole name is that of one sample, whatever others are without their suffix.
+        return {**found, **{name: [i] for i, name in enumerate(self.names)}}
+
+    @cached_property
     def digest(self) -> str:
         """Hash over the names and sizes; equal digests mean equal index frames."""
         digest = hashlib.sha256()
@@ -146,3 +173,20 @@ class Manifest:
             sequences=tuple(columns['sequence']),
             frames=np.asarray(columns['frame'], np.int64),
         )
+
+
+def _stem(name: str) -> str:
+    return str(Path(name).with_suffix(''))
+
+
+def _different(names: list[str]) -> tuple[str, ...]:
+    """The names, those that occur several times with `~` and their place in the list.
+
+    >>> _different(['a', 'b', 'a'])
+    ('a~0', 'b', 'a~2')
+    """
+    times = Counter(names)
+    found = [n if times[n] == 1 else f'{n}~{i}' for i, n in enumerate(names)]
+    if len(set(found)) < len(found):  # one of them was `name~1` before
+        found = [f'{n}~{i}' for i, n in enumerate(names)]
+    return tuple(found)

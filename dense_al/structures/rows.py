@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ class ElementRows:
         size: (N,) int64 pixels or points of the unit.
         category: (N,) int64 predicted dominant class of the unit, -1 where unknown.
         features: (N, D) float32, or None where the acquisition needs none.
+        objects: (N,) float64 objects that are expected in each unit, NaN where nobody knows; None
+            where that is so of all.
     """
 
     sample: np.ndarray
@@ -32,6 +35,7 @@ class ElementRows:
     size: np.ndarray
     category: np.ndarray
     features: np.ndarray | None = None
+    objects: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.sample)
@@ -99,6 +103,18 @@ class ElementRows:
         order = np.lexsort((self.unit, self.instance, self.sample))
         return self.take(order)
 
+    @property
+    def keys(self) -> np.ndarray:
+        """(N, 3) int64 sample, instance, unit."""
+        return np.stack([self.sample, self.instance, self.unit], axis=1)
+
+    def among(self, keys: np.ndarray) -> np.ndarray:
+        """(N,) bool: which rows have one of (K, 3) int64 keys (sample, instance, unit)."""
+        if not len(keys):
+            return np.zeros(len(self), bool)
+        own, others = _numbers(self, keys)
+        return np.isin(own, others)
+
 
 @dataclass(frozen=True, eq=False)
 class Query:
@@ -123,8 +139,7 @@ class Query:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f'Expected `kind` to be one of {KINDS}, but got {self.kind!r}')
-        keys = np.stack([self.sample, self.instance, self.unit], axis=1)
-        if len(np.unique(keys, axis=0)) != len(keys):
+        if len(np.unique(_numbers(self)[0])) != len(self):
             raise ValueError('Expected every unit to be asked once, but got a repeated key')
         if self.notes is not None and len(self.notes) != len(self):
             raise ValueError(f'Expected {len(self)} notes, but got {len(self.notes)}')
@@ -136,6 +151,22 @@ class Query:
 
     def __len__(self) -> int:
         return len(self.sample)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(Q, 3) int64 sample, instance, unit."""
+        return np.stack([self.sample, self.instance, self.unit], axis=1)
+
+    @cached_property
+    def by_sample(self) -> dict[int, np.ndarray]:
+        """Sample -> (q,) int64 its rows in the order of the query; samples ascending."""
+        return by_sample(self.sample)
+
+    def take(self, index: np.ndarray) -> 'Query':
+        """The units at `index`, (K,) int64."""
+        names = ('sample', 'instance', 'unit', 'score', 'size')
+        notes = None if self.notes is None else tuple(self.notes[i] for i in index)
+        return replace(self, notes=notes, **{name: getattr(self, name)[index] for name in names})
 
     def table(self) -> pa.Table:
         """The query as an Arrow table, one row per unit."""
@@ -152,3 +183,43 @@ class Query:
         columns = {name: table[name].to_numpy() for name in names}
         notes = tuple(table['note'].to_pylist()) if 'note' in table.column_names else None
         return cls(kind=kind, notes=notes, **columns)
+
+
+def by_sample(sample: np.ndarray) -> dict[int, np.ndarray]:
+    """Sample -> (n,) int64 the rows of (N,) that name it, ascending; samples ascending.
+
+    >>> {sample: rows.tolist() for sample, rows in by_sample(np.array([7, 2, 7])).items()}
+    {2: [1], 7: [0, 2]}
+    """
+    order = np.argsort(sample, kind='stable')
+    first = np.flatnonzero(np.diff(sample[order], prepend=-1))
+    samples = sample[order[first]].tolist()
+    return dict(zip(samples, np.split(order, first[1:])))
+
+
+def _numbers(*tables: ElementRows | Query | np.ndarray) -> list[np.ndarray]:
+    """For each table of N keys (N,) int64 numbers, equal where the keys are.
+
+    Args:
+        *tables: Rows, queries or (N, 3) int64 keys (sample, instance, unit).
+    """
+    columns = [_columns(table) for table in tables]
+    lowest = [min(int(c.min(initial=0)) for c in same) for same in zip(*columns)]
+    highest = [max(int(c.max(initial=0)) for c in same) for same in zip(*columns)]
+    _, instances, units = (high - low + 1 for low, high in zip(lowest, highest))
+    if (highest[0] - lowest[0] + 1) * instances * units < 2**63:
+        return [
+            ((s - lowest[0]) * instances + (i - lowest[1])) * units + (u - lowest[2])
+            for s, i, u in columns
+        ]
+    # So large numbers do not fit into one: count what occurs instead.
+    keys = np.concatenate([np.stack(of_table, axis=1) for of_table in columns])
+    number = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    return np.split(number, np.cumsum([len(c[0]) for c in columns[:-1]]))
+
+
+def _columns(table: ElementRows | Query | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sample, instance and unit, each (N,) int64."""
+    if isinstance(table, np.ndarray):
+        return table[:, 0], table[:, 1], table[:, 2]
+    return table.sample, table.instance, table.unit

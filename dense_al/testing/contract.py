@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from dense_al.acquisition import Acquisition, NothingLeftError, Selection
-from dense_al.pool import Ledger, Prices
+from dense_al.pool import Ledger, Prices, price_kind
 from dense_al.structures import Answer, Budget, ElementRows, Query
 from dense_al.testing.stub import GridUnits, StubTask
 
 
 class AcquisitionContract(ABC):
-    """Reproducible, within the budget, never the same unit twice, no global randomness."""
+    """Reproducible, within the budget, never the same unit twice, no global randomness.
+
+    Attributes:
+        form: What a label of a whole sample is, `pixels`, `boxes` or `masks`; it decides the price.
+    """
+
+    form = 'pixels'
 
     @abstractmethod
     def acquisition(self) -> Acquisition:
@@ -38,18 +44,22 @@ class AcquisitionContract(ABC):
         seed: int = 0,
     ) -> Query:
         """One selection from `rows`."""
+        given = self.given(budget or Budget(10), ledger, seed)
+        return self.acquisition().select(rows, given)
+
+    def given(self, budget: Budget, ledger: Ledger | None = None, seed: int = 0) -> Selection:
+        """What one selection works from."""
         prices = Prices()
-        given = Selection(
+        return Selection(
             ledger=ledger or Ledger(),
-            budget=budget or Budget(10),
+            budget=budget,
             pool_elements=6 * 256,
-            prices=lambda kind, size, sample, objects=0.0: prices.of(
-                kind, size, np.full(len(size), 256), objects
+            prices=lambda kind, size, sample, objects: prices.of(
+                price_kind(kind, self.form), size, np.full(len(size), 256), objects
             ),
             rng=np.random.default_rng(seed),
             n_classes=4,
         )
-        return self.acquisition().select(rows, given)
 
     def test_scores_are_finite_and_rows_complete(self) -> None:
         rows = self.rows()
@@ -74,22 +84,20 @@ class AcquisitionContract(ABC):
         assert _keys(self.select(rows)) == first
         assert (np.random.get_state()[1] == before).all()  # type: ignore[index]
 
-    @pytest.mark.parametrize('unit', ['units', 'pixels', 'percent', 'seconds'])
+    @pytest.mark.parametrize('unit', ['units', 'pixels', 'percent', 'clicks', 'seconds'])
     def test_budget_is_kept_and_used(self, unit: str) -> None:
         rows = self.rows()
-        n = max(2, len(_units(rows)) // 12)
-        one = Budget(1, 'pixels' if unit == 'percent' else unit)
-        cheapest = one.measure(rows.size[:1], *self.prices(rows.size[:1]))[0]
-        amount = n if unit == 'units' else 1.5 * n * cheapest
+        units = _units(rows)
+        kind = self.acquisition().kind
+        plenty = Budget(1e9, 'pixels' if unit == 'percent' else unit)
+        spend = self.given(plenty).spend(kind, units)
+        n = max(2, len(units) // 12)
+        amount = n if unit == 'units' else 1.5 * n * spend.mean()
         budget = Budget(100 * amount / (6 * 256) if unit == 'percent' else amount, unit)
-        query = self.select(rows, budget)
-        spent = one.measure(query.size, *self.prices(query.size)).sum()
+        by_key = dict(zip(_keys(units), spend))
+        spent = sum(by_key[key] for key in _keys(self.select(rows, budget)))
         assert spent <= amount * (1 + 1e-9)
-        assert spent > amount - cheapest * (1 + 1e-9)
-
-    def prices(self, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Clicks and seconds of units of the acquisition."""
-        return Prices().of(self.acquisition().kind, size, np.full(len(size), 256))
+        assert spent > amount - spend.max() * (1 + 1e-9)
 
     def test_nothing_is_asked_twice(self) -> None:
         rows = self.rows()
@@ -132,7 +140,7 @@ def _units(rows: ElementRows) -> ElementRows:
     return rows.take(rows.size > 0)
 
 
-def _keys(query: Query) -> list[tuple[int, int]]:
+def _keys(query: Query | ElementRows) -> list[tuple[int, int]]:
     return list(zip(query.sample.tolist(), query.unit.tolist()))
 
 

@@ -49,6 +49,7 @@ class StubTask:
 
     classes = ['earth', 'water', 'air', 'fire']
     form = 'pixels'
+    provides = frozenset({'probs', 'features', 'grid'})
     learns_tags = False
     learns_points = False
     scans = None

@@ -198,11 +198,12 @@ def test_predicted_objects_are_what_an_image_costs():
     many = nested(0, np.eye(3), score=0.9)  # three objects: 1 + 3 * 7 s
     few = nested(1, np.eye(3) * 2, score=0.3)  # none above 0.5, but a pair is at least one: 8 s
     rows = observed(BoxInBox(), [many, few])
-    assert rows.features[rows.instance < 0, 0].tolist() == [3, 1]
+    assert rows.objects[rows.instance < 0].tolist() == [3, 1]
     both = pick(BoxInBox(per_cost=True), rows, Budget(31, 'seconds'))
     assert set(both.sample.tolist()) == {0, 1}
+    assert len(pick(BoxInBox(), rows, Budget(7, 'seconds'))) == 1  # eight is but a guess
     with pytest.raises(ConfigError, match='pay for at least one image'):
-        pick(BoxInBox(), rows, Budget(7, 'seconds'))
+        pick(BoxInBox(), rows, Budget(0.9, 'seconds'))  # a look at an image takes a second
 
 
 def test_reduced_features_lead_to_the_same_far_image():
@@ -237,13 +238,12 @@ class TestImageTags(DetectionContract):
     def acquisition(self):
         return ImageTags()
 
-    @pytest.mark.parametrize('unit', ['units', 'pixels', 'percent'])
-    def test_budget_is_kept_and_used(self, unit):
-        super().test_budget_is_kept_and_used(unit)
-
-    def test_a_price_nobody_knows_yet_is_refused(self):
-        with pytest.raises(ConfigError, match='units or percent'):
-            self.select(self.rows(), Budget(9, 'seconds'))
+    def test_classes_named_so_far_are_expected_of_the_others(self):
+        ledger = Ledger([tagged([[0, 1], [0, 1, 2, 3]])])
+        budget = Budget(8, 'seconds')
+        assert len(self.select(self.rows(), budget)) == 2  # 3.5 classes in an image of COCO
+        assert len(self.select(self.rows(), Budget(8.9, 'seconds'), ledger)) == 2  # 3 each
+        assert len(self.select(self.rows(), Budget(9, 'seconds'), ledger)) == 3
 
 
 def test_the_class_drawn_least_is_next():

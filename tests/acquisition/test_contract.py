@@ -17,6 +17,16 @@ class TestRandom(AcquisitionContract):
         return Composed(unit=GRID, score=dict(type='Random'))
 
 
+class TestRandomAmongFeatures(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='Random', sampler='KMeansPlusPlus')
+
+
+class TestRandomByClass(AcquisitionContract):
+    def acquisition(self):
+        return Composed(unit=GRID, score='Random', weight='class')
+
+
 class TestEntropy(AcquisitionContract):
     def acquisition(self):
         return Composed(unit=GRID, score=dict(type='Entropy'))
@@ -81,14 +91,17 @@ class TestClassMixtures(AcquisitionContract):
 
 def test_class_mixtures_by_hand():
     from dense_al.acquisition import ClassMixtures
-    from dense_al.acquisition.functional import class_mixtures
 
     probs = np.random.default_rng(0).dirichlet(np.ones(3), (4, 4)).transpose(2, 0, 1)
     units = np.repeat([[0, 1]], 4, axis=0).repeat(2, axis=1)
     found = ClassMixtures().mixtures(torch.from_numpy(probs), units, 2).reshape(2, 3, 3)
     for unit in (0, 1):
-        expected, _ = class_mixtures(probs[:, :, 2 * unit : 2 * unit + 2])
-        np.testing.assert_allclose(found[unit], expected, atol=1e-6)
+        pixels = probs[:, :, 2 * unit : 2 * unit + 2].reshape(3, -1).T
+        weight, predicted = -(pixels * np.log(pixels)).sum(1), pixels.argmax(1)
+        for c in range(3):
+            own = predicted == c
+            expected = weight[own] @ pixels[own] / weight[own].sum() if own.any() else np.zeros(3)
+            np.testing.assert_allclose(found[unit, c], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +130,19 @@ def test_mistakes_in_the_config_name_the_field(change, message):
     cfg = dict(type='Composed', unit=GRID, score=dict(type='Entropy'))
     with pytest.raises(ConfigError, match=message):
         ACQUISITIONS.build({**cfg, **change}, 'acquisition')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(type='DensityAware', unit=GRID, uncertainty='Random'),
+        dict(type='DomainClassifier', unit=GRID, uncertainty='SurfaceVariation'),
+        dict(type='PixelUncertainty', score='SurfaceVariation'),
+    ],
+)
+def test_scores_of_something_else_than_pixels_are_refused(change):
+    with pytest.raises(ConfigError, match='to be a score of pixels.*but got'):
+        ACQUISITIONS.build(change, 'acquisition')
 
 
 def test_dominant_class_by_hand():

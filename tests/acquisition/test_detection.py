@@ -50,12 +50,19 @@ def prediction(sample, n_classes=4):
 
 
 class DetectionContract(AcquisitionContract):
+    form = 'boxes'
+
     def rows(self):
         task = StubTask(n_samples=6)
         units, acquisition = WholeImages(task.manifest), self.acquisition()
         return ElementRows.concatenate(
             [acquisition.observe(prediction(s), s, units) for s in range(6)]
         )
+
+    def test_what_is_drawn_in_an_image_is_part_of_its_price(self):
+        rows, kind = self.rows(), self.acquisition().kind
+        clicks = self.given(Budget(1e9, 'clicks')).spend(kind, rows.take(rows.size > 0))
+        assert (clicks >= (1 if kind == 'tags' else 4)).all()  # at least one object in each
 
     def select_with(self, acquisition, rows, ledger):
         query = acquisition.select(rows, selection(6, (ledger, 4)))
@@ -112,7 +119,7 @@ class TestReleasedCoreSet(DetectionContract):
 def test_scores_equal_the_published_ones(path):
     case = np.load(path)
     probs = case['box_probs_renormalised']
-    np.testing.assert_allclose(D.shannon(probs), case['box_entropy'], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(D.entropy(probs), case['box_entropy'], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(D.squared_margin(probs), case['box_margin'], rtol=1e-5, atol=1e-6)
     weights = D.class_weights(case['class_counts'])
     np.testing.assert_allclose(weights, case['class_weight'], rtol=1e-6)
@@ -283,7 +290,7 @@ def test_mutual_information_needs_disagreement():
     rng = np.random.default_rng(0)
     passes = D.renormalised(rng.random((8, 5, 3)))
     by_loop = [
-        D.shannon(passes[:, k].mean(0)) - np.mean([D.shannon(p) for p in passes[:, k]])
+        D.entropy(passes[:, k].mean(0)) - np.mean([D.entropy(p) for p in passes[:, k]])
         for k in range(5)
     ]
     np.testing.assert_allclose(D.mutual_information(passes), by_loop)

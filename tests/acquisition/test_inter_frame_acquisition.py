@@ -1,6 +1,7 @@
 """InterFrame: streaming equals the whole sequence; selection, history and pseudo-labels."""
 
 import doctest
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_streaming_equals_the_whole_sequence(n, stride):
 
 def test_there_are_always_as_many_neighbours_where_the_sequence_is_long_enough():
     window = FrameWindow(4, 2)
-    found = [item for i in range(20) for item in window.add(i)] + window.close()
+    found = [item for i in range(20) for item in window.add(i, i)] + window.close()
     assert [frame for frame, _ in found] == list(range(20))
     assert {len(near) for _, near in found} == {4}
     assert found[0][1] == [2, 4, 6, 8] and found[3][1] == [1, 5, 7, 9]
@@ -118,8 +119,57 @@ def test_there_are_always_as_many_neighbours_where_the_sequence_is_long_enough()
 def test_no_more_frames_are_held_than_the_window_has():
     window = FrameWindow(6, 1)
     for i in range(50):
-        window.add(i)
+        window.add(i, i)
         assert len(window._held) <= 7
+
+
+def neighbours(numbers, n_neighbours, stride=1):
+    window = FrameWindow(n_neighbours, stride)
+    found = [item for i in numbers for item in window.add(i, i)] + window.close()
+    assert [frame for frame, _ in found] == list(numbers)
+    return dict(found)
+
+
+def test_what_comes_after_a_gap_is_no_neighbour():
+    found = neighbours([0, 1, 2, 100, 101, 102], 2)
+    assert found == {0: [1, 2], 1: [0, 2], 2: [0, 1],
+                     100: [101, 102], 101: [100, 102], 102: [100, 101]}  # fmt: skip
+    # Every other frame is there: those between them are not.
+    assert neighbours(range(0, 12, 2), 2) == {i: [j for j in (i - 2, i + 2) if 0 <= j < 12]
+                                              for i in range(0, 12, 2)}  # fmt: skip
+    assert neighbours(range(0, 12, 2), 2, stride=2)[4] == [2, 6]
+    # Within reach the next one takes the turn of the one that is missing.
+    assert neighbours([0, 1, 2, 3, 5, 6, 7, 8], 4)[5] == [2, 3, 6, 7]
+
+
+def test_any_gaps_give_what_all_frames_at_once_give():
+    rng = np.random.default_rng(0)
+    for n, stride in ((2, 1), (3, 2), (5, 3), (8, 1)):
+        numbers = np.flatnonzero(rng.random(120) < 0.7).tolist()
+        there = set(numbers)
+        for number, found in neighbours(numbers, n, stride).items():
+            before = [number - k * stride for k in range(1, n + 1)]
+            after = [number + k * stride for k in range(1, n + 1)]
+            before, after = ([i for i in side if i in there] for side in (before, after))
+            after = after[: n - min(n // 2, len(before))]
+            assert found == sorted(before[: n - len(after)] + after)
+
+
+def test_frames_come_in_their_order():
+    window = FrameWindow(2, 1)
+    window.add(4, 'a')
+    with pytest.raises(ValueError, match='ascending order, but got 4 after 4'):
+        window.add(4, 'b')
+
+
+def test_a_gap_in_a_drive_parts_it():
+    drive = Drive((4, 4))
+    manifest = replace(drive.manifest, sequences=('00',) * 8, frames=np.array([0, 1, 2, 3] * 2))
+    manifest.frames[4:] += 50
+    parted = Drive((4, 4))
+    parted.manifest = manifest
+    expected = observed(drive, n_neighbours=2)
+    np.testing.assert_array_equal(observed(parted, n_neighbours=2).score, expected.score)
 
 
 def test_doctests():
@@ -296,7 +346,7 @@ def test_a_pseudo_labelled_region_rests_for_one_round():
     [
         (dict(mode='papper'), 'Expected `mode`'),
         (dict(n_neighbours=0), '`n_neighbours`'),
-        (dict(stride=1.5), '`stride`'),
+        (dict(stride=1.5), r'`(acquisition\.)?stride`'),
         (dict(max_distance=0), '`max_distance`'),
         (dict(min_distance=-1), '`min_distance`'),
         (dict(min_matched=2), '`min_matched`'),

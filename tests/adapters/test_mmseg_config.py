@@ -66,8 +66,9 @@ def test_wrappers_that_repeat_or_join_come_off_and_others_are_refused():
     cfg = pool(type='RepeatDataset', times=3, dataset=joined)
     assert surgery.pool_datasets(cfg) == [two, one] and surgery.repeats(cfg) == 3
     assert surgery.repeats(pool(**one)) == 1
-    with pytest.raises(ConfigError, match='the wrapper `MultiImageMixDataset`'):
-        surgery.pool_datasets(pool(type='MultiImageMixDataset', dataset=one))
+    assert surgery.pool_datasets(pool(type='MultiImageMixDataset', dataset=one)) == [one]
+    with pytest.raises(ConfigError, match='the wrapper `KFoldDataset`'):
+        surgery.pool_datasets(pool(type='KFoldDataset', dataset=one))
     with pytest.raises(ConfigError, match='the wrapper `ClassBalancedDataset`'):
         cut = dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=one)
         surgery.pool_datasets(pool(type='ConcatDataset', datasets=[two, cut]))

@@ -1,15 +1,26 @@
 """Studies that are interrupted and extended: curves stored per method and seed."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dense_al.analysis import compare
-from dense_al.analysis.cells import cell_file, curve_of_cell, read_cell, write_cell
+from dense_al.analysis.cells import (
+    cell_file,
+    commit_of,
+    curve_of_cell,
+    key_of_file,
+    read_cell,
+    write_cell,
+)
 from dense_al.analysis.compare import Grid
 from dense_al.analysis.curves import load_curve, load_run
+from dense_al.config import read_config
 
 
 @pytest.fixture
@@ -43,15 +54,13 @@ def grid(write_run, tmp_path, monkeypatch):
     commands = []
 
     def run(words, env=None):
-        from types import SimpleNamespace
-
         commands.append(words)
         folder = Path(words[words.index('--work-dir') + 1]).relative_to(write_run.root)
         if not (write_run.root / folder).exists():
             write_run(seed=int(words[words.index('--seed') + 1]), folder=str(folder))
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(compare.subprocess, 'run', run)
+    monkeypatch.setattr(compare, 'subprocess', SimpleNamespace(run=run))
     return Grid(write_run.root / 'runs', 1, (), tmp_path / 'cells'), commands
 
 
@@ -90,3 +99,47 @@ def test_a_changed_config_or_option_is_run_again(grid, tmp_path):
     assert len(commands) == 1
     stored = json.loads(cell_file(study.cells, 'a', 0).read_text())
     assert stored['method'] == 'a' and len(stored['rounds']) > 1
+
+
+def test_a_key_does_not_depend_on_where_the_data_lie(tmp_path, monkeypatch):
+    config = tmp_path / 'a.py'
+    config.write_text("root = '{{$DENSE_AL_REAL_DATA:data}}/cells'\nx = 1\n")
+    monkeypatch.delenv('DENSE_AL_REAL_DATA', raising=False)
+    key = key_of_file(config)
+    monkeypatch.setenv('DENSE_AL_REAL_DATA', '/elsewhere')
+    assert key_of_file(config) == key
+    assert read_config(config).root == '/elsewhere/cells'
+    assert key_of_file(config, ['--x', '1']) != key
+    config.write_text(config.read_text().replace('x = 1', 'x = 2'))
+    assert key_of_file(config) != key
+
+
+def git(folder, *words):
+    who = ('-c', 'user.name=a', '-c', 'user.email=a@b')
+    subprocess.run(['git', '-C', str(folder), *who, *words], check=True, capture_output=True)
+
+
+def test_the_commit_is_that_of_the_checkout(tmp_path):
+    assert commit_of(tmp_path) is None
+    git(tmp_path, 'init', '-q')
+    (tmp_path / 'dense_al').mkdir()
+    (tmp_path / 'dense_al/a.py').write_text('')
+    git(tmp_path, 'add', '.')
+    git(tmp_path, 'commit', '-qm', 'first')
+    clean = commit_of(tmp_path)
+    assert clean and len(clean) == 10
+    (tmp_path / 'notes.md').write_text('not code')
+    assert commit_of(tmp_path) == clean
+    (tmp_path / 'dense_al/a.py').write_text('changed')
+    assert commit_of(tmp_path) == clean + '+'
+    assert commit_of(tmp_path / 'dense_al') is None  # inside of another project
+
+
+def test_a_stored_run_says_when_it_was_made(finished, tmp_path):
+    path = cell_file(tmp_path, 'entropy', 3)
+    last = sorted(finished.glob('rounds/*/train.json'))[-1]
+    os.utime(last, (0, 86400))
+    write_cell(path, load_run(finished), 'abc')
+    found = read_cell(path)
+    assert found['finished'] == '1970-01-02T00:00:00+00:00'
+    assert found['commit'] == commit_of() and found['versions'] == {'torch': '2.13.0'}

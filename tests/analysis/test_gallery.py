@@ -1,6 +1,8 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -15,7 +17,7 @@ from dense_al.analysis.drawing import (
     render,
 )
 from dense_al.analysis.gallery import write_panels
-from dense_al.structures import encode_labels
+from dense_al.structures import Boxes, Tags, encode_labels, encode_tags
 
 from .conftest import region_map, truth_of
 
@@ -112,6 +114,22 @@ def test_whole_images_need_no_regions(write_run):
     run = load_run(write_run(kind='image', rounds=3))
     panel = round_panels(run, 0)[0]
     assert list(panel.pictures) == ['asked', 'answered'] and not panel.note
+
+
+def test_tags_are_named_below_the_image(write_run):
+    work_dir = write_run(kind='image', rounds=2)
+    path = work_dir / 'rounds/000'
+    query = json.loads((path / 'query.json').read_text())
+    (path / 'query.json').write_text(json.dumps({**query, 'kind': 'tags'}))
+    table = pq.read_table(path / 'answers.parquet').to_pylist()
+    said = [encode_tags(Tags([1, 3])), b'', *[encode_tags(Tags([]))] * len(table)]
+    rows = [{**row, 'kind': 'tags', 'payload': tags} for row, tags in zip(table, said)]
+    pq.write_table(pa.Table.from_pylist(rows), path / 'answers.parquet')
+    run = load_run(work_dir)
+    for predict in (None, lambda r, s: Boxes([[1, 1, 9, 9]], [0])):
+        first, second = round_panels(run, 0, region_map, predict)
+        assert 'asked' in first.pictures and first.note == 'Tags: building, car.'
+        assert 'asked' in second.pictures and second.note == ''
 
 
 def test_waiting_query_has_no_answers(write_run):

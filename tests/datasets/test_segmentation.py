@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dense_al.datasets.images import UnreadableSampleError, image_size
+from dense_al.datasets.images import UnreadableSampleError
 from dense_al.datasets.pipelines import without_annotations
 from dense_al.datasets.segmentation import (
     AnsweredCrop,
@@ -57,12 +57,3 @@ def test_a_broken_image_is_named_and_not_replaced(world):
     assert 'seg_map_path' not in dataset[0] and 'gt_seg_map' not in dataset[0]
     with pytest.raises(UnreadableSampleError, match=r'\.lost'):
         dataset[1]
-
-
-def test_size_without_decoding(world, tmp_path):
-    path = next((world / 'leftImg8bit/train').rglob('*.png'))
-    assert image_size(str(path)) == (48, 96)
-    cut = tmp_path / 'cut.png'
-    cut.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(UnreadableSampleError, match=r'cut\.png'):
-        image_size(str(cut))

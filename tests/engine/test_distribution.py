@@ -24,15 +24,35 @@ FAIL = """
     except ValueError: sys.exit(9)
 """
 
+PATIENT = """
+import datetime, functools, sys, time
+import torch.distributed as dist
+short = datetime.timedelta(seconds=4)
+dist.init_process_group = functools.partial(dist.init_process_group, timeout=short)
+sys.path.insert(0, {folder!r})
+from dense_al.engine.distribution import gather, on_main, processes, world
+with processes('pytorch'):
+    on_main(lambda: time.sleep(8))
+    if world()[0] == 1: time.sleep(8)
+    assert gather(world()[0]) == ([0, 1] if world()[0] == 0 else [])
+"""
+EMPTY = """
+    import numpy as np
+    from test_learner import learner
+    run = learner({work_dir!r}, initial=np.arange(8))
+    try: run.run()
+    except ValueError as error: sys.exit(9 if 'left to ask, but got none' in str(error) else 1)
+"""
 
-def launch(code, world, **values):
+
+def launch(code, world, start=START, **values):
     """Exit codes of the processes."""
     folder = str(Path(__file__).parent)
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = str(free.getsockname()[1])
     env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
-    command = [sys.executable, '-c', (START + code).format(folder=folder, world=world, **values)]
+    command = [sys.executable, '-c', (start + code).format(folder=folder, world=world, **values)]
     running = [
         subprocess.Popen(command, env={**env, 'RANK': str(rank), 'WORLD_SIZE': str(world)})
         for rank in range(world)
@@ -52,3 +72,11 @@ def test_two_processes_give_the_same_run(tmp_path, score):
 
 def test_a_failure_of_the_first_process_ends_all():
     assert launch(FAIL, 2) == [9, 9]
+
+
+def test_processes_wait_longer_than_the_time_limit_of_their_group():
+    assert launch(PATIENT, 2, start='') == [0, 0]
+
+
+def test_all_processes_learn_that_nothing_is_left(tmp_path):
+    assert launch(EMPTY, 2, work_dir=str(tmp_path)) == [9, 9]

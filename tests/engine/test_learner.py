@@ -203,3 +203,30 @@ def test_initial_whole_images_and_then_cells(tmp_path):
 def test_unknown_names_of_existing_labels(tmp_path):
     with pytest.raises(ConfigError, match=r"Unknown sample '0001'.*`001`"):
         named_samples(['0001'], StubTask().manifest)
+
+
+class HashedUnits(GridUnits):
+    """Cells with a hash of each map, which may change though no cell changes its size."""
+
+    def __init__(self, manifest, mirrored=()):
+        super().__init__(manifest)
+        self.mirrored = mirrored
+
+    def map(self, sample):
+        found = super().map(sample)
+        return found[:, ::-1] if sample in self.mirrored else found
+
+    def digest(self, sample):
+        return str(self.map(sample)[0].tolist())
+
+
+def test_a_run_whose_regions_have_changed_is_refused(tmp_path):
+    manifest = StubTask().manifest
+    learner(tmp_path, units=HashedUnits(manifest)).run(stop_after=(1, 'train'))
+    asked = np.unique(RunStore(tmp_path).query(0).sample)
+    assert RunStore(tmp_path).maps(0).keys() == set(asked.tolist())
+    never = set(range(8)) - {s for r in (INITIAL, 0) for s in RunStore(tmp_path).maps(r)}
+    changed = HashedUnits(manifest, mirrored=[int(asked[0])])
+    with pytest.raises(ConfigError, match=f'regions of `00{asked[0]}` as they were asked in round'):
+        learner(tmp_path, units=changed).run()
+    learner(tmp_path, units=HashedUnits(manifest, mirrored=never)).run()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from dense_al.acquisition import Composed
-from dense_al.acquisition.inter_frame import in_query
 from dense_al.engine import INITIAL, Learner, Rounds, RunStore
 from dense_al.oracles import GroundTruth
 from dense_al.structures import Budget, Query, decode_labels
@@ -23,7 +22,7 @@ class Surest(Composed):
     most = 6
 
     def pseudo(self, rows, query, given):
-        closed = given.ledger.asked(self.kind, rows) | in_query(rows, query)
+        closed = given.ledger.asked(self.kind, rows) | rows.among(query.keys)
         closed |= given.ledger.by_model(self.kind, rows, given.round_number)
         order = np.argsort(rows.score, kind='stable')
         return Query.of_rows(self.kind, rows.take(order[~closed[order]][: self.most]))

@@ -15,7 +15,7 @@ import torch
 from dense_al.ops import install, roi_align, torchvision_ops
 from dense_al.ops import nms as nms_module
 from dense_al.ops.focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
-from dense_al.ops.nms import nms, softnms
+from dense_al.ops.nms import best_of_each, nms, softnms
 from dense_al.ops.stand_in import StandIn
 
 pytest.importorskip('mmcv')
@@ -97,6 +97,18 @@ def test_nms_of_a_chain_keeps_every_other_box():
     boxes = torch.stack([left, left * 0, left + 10, left * 0 + 10], dim=1)
     kept = nms(boxes, torch.linspace(1, 0.5, 40), iou_threshold=0.3)
     assert kept.tolist() == list(range(0, 40, 2))
+
+
+def test_best_of_each_is_the_loop():
+    generator = torch.Generator().manual_seed(0)
+    owner = torch.randint(0, 9, (60,), generator=generator)
+    quality = torch.randint(0, 5, (60,), generator=generator).float()  # with ties
+    expected = []
+    for one in range(9):
+        own = [i for i in range(60) if owner[i] == one]
+        expected += sorted(own, key=lambda i: -quality[i])[:4]
+    assert best_of_each(owner, quality, 4).tolist() == expected
+    assert best_of_each(owner[:0], quality[:0], 4).tolist() == []
 
 
 def test_nms_takes_half_precision():

@@ -73,6 +73,7 @@ def test_who_counts_as_asked():
     ledger = Ledger([[answer(0, 0), declined, answer(0, 2, source='model')]])
     assert ledger.asked('region', rows).tolist() == [True, True, False, False]
     assert ledger.asked('region', rows, ask_declined_again=True).tolist() == [True] + [False] * 3
+    assert ledger.labelled('region', rows).tolist() == [True] + [False] * 3
     whole = Ledger([[answer(0, 0, kind='image', pixels=64)]])
     assert whole.asked('region', rows).all()
 

@@ -14,13 +14,11 @@ from PIL import Image
 
 from dense_al.proposals import (
     ProposalFileError,
-    Proposals,
     ProposalSpec,
     list_images,
     make_proposals,
     propose_boxes,
     read_mmdet,
-    write_wetectron,
 )
 from dense_al.regions.images import ImageError
 from dense_al.sandbox import GlyphsSpec, write_glyphs
@@ -167,7 +165,8 @@ def test_conversion(world, tmp_path, capsys):
     numbers = [i.indexes[0] for i in images_of(world)]
     given = [tmp_path / 'a', tmp_path / 'b']
     for path, some in zip(given, (numbers[:2], numbers[2:])):
-        write_wetectron(path, {n: Proposals(boxes, np.zeros(2)) for n in some})
+        content = {'indexes': some, 'boxes': [boxes] * len(some)}
+        path.write_bytes(pickle.dumps(content))
     source = str(world / 'annotations' / 'instances_train.json')
     command = [source, '--out', str(tmp_path / 'x.pkl'), '--from', str(given[0])]
     assert tool.main(command) == 2

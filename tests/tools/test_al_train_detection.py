@@ -95,6 +95,46 @@ def test_boxes_are_answered_billed_and_trained_on(config, glyphs, tmp_path):
     check_export(tmp_path / 'run', tmp_path / 'out', boxes)
 
 
+WRAPPED = """
+train_dataloader = dict(dataset=dict(_delete_=True, {wrapper}, dataset=dict(
+    type='CocoDataset', data_root='{root}', metainfo=dict(classes=tuple('0123456789')),
+    ann_file='annotations/instances_train.json', data_prefix=dict(img='images/train/'),
+    pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True){pack}])))
+"""
+PACK = "dict(type='PackDetInputs')"
+WRAPPERS = {
+    'MultiImageMixDataset': (f"pipeline=[dict(type='Mosaic', img_scale=(64, 64)), {PACK}]", ''),
+    'ClassBalancedDataset': ('oversample_thr=1.0', f', {PACK}'),
+}
+
+
+@pytest.mark.parametrize('name', WRAPPERS)
+def test_a_wrapper_goes_around_the_answered_images(name, config, glyphs, tmp_path, monkeypatch):
+    from mmengine.registry import DATASETS
+
+    from dense_al.datasets.detection import PoolDetDataset
+
+    built = []
+    build = DATASETS.build
+    monkeypatch.setattr(
+        DATASETS, 'build', lambda *a, **k: (built.append(build(*a, **k)), built[-1])[1]
+    )
+    arguments, pack = WRAPPERS[name]
+    more = WRAPPED.format(root=glyphs, wrapper=f"type='{name}', {arguments}", pack=pack)
+    assert (
+        run(config('random', more=more), tmp_path / 'run', '--cfg-options', 'rounds.count=2') == 0
+    )
+    trained = [data for data in built if type(data).__name__ == name]
+    pools = [data.dataset for data in trained]
+    assert [len(pool) for pool in pools] == [3, 6]
+    assert all(isinstance(pool, PoolDetDataset) for pool in pools)
+    if name == 'MultiImageMixDataset':
+        assert trained[0][0]['inputs'].shape == (3, 128, 128)  # four images of 64
+    else:
+        # Classes are rarer than the threshold, so that their images are repeated.
+        assert len(trained[-1]) > len(pools[-1])
+
+
 def check_export(work_dir, out, boxes):
     import al_export
     from pycocotools.coco import COCO

@@ -1,5 +1,6 @@
 """Two domains in one run: the source is labelled, the target is asked by region."""
 
+import runpy
 import shutil
 
 import numpy as np
@@ -75,6 +76,18 @@ def test_round_0_trains_on_the_source_alone_and_only_the_target_is_asked(finishe
         assert len(query) and (query.sample < 6).all()
         assert query.size.sum() <= 0.05 * 6 * 48 * 96
     assert 0.05 < store.read(2, 'train')['labelled']['fraction'] <= 0.1
+
+
+def test_queries_are_shown_though_the_initial_labels_are_none(finished, tmp_path, monkeypatch):
+    out = tmp_path / 'pictures'
+    given = ['browse_queries.py', str(finished), '--max', '1', '--no-predictions']
+    monkeypatch.setattr('sys.argv', [*given, '--out', str(out)])
+    from conftest import CONFIGS
+
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(CONFIGS.parent / 'tools/browse_queries.py'), run_name='__main__')
+    assert ended.value.code == 0
+    assert len(list(out.glob('*.png'))) == 2  # one of each round that asked
 
 
 def test_target_labels_that_were_not_asked_change_nothing(finished, two_domains, tmp_path):

@@ -142,13 +142,15 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatc
 
 
 MISTAKES = {
+    'acquisition.score.type=RIPU': 'for scans, which may need features, points, probs, but got one '
+    'that needs grid',
     'train_dataloader.dataset.format=semantic_kity': 'Did you mean `semantic_kitti`',
     'train_dataloader.dataset.splt=train': 'Did you mean `split`',
     'train_dataloader.dataset.split=trian': 'Did you mean `train`',
     'train_dataloader.dataset.type=ScanData': 'to be ScanDataset',
     'train_dataloader.dataset.root=/nowhere': '/nowhere',
     'train_dataloader.dataset.label_map=semantic_kity': 'Did you mean `semantic_kitti`',
-    'train_dataloader.dataset.pipeline.0.jiter=1': 'Did you mean `jitter`',
+    'train_dataloader.dataset.pipeline.1.jiter=1': 'Did you mean `jitter`',
     'train_dataloader.dataset.pipeline.1.type=Voxel': 'Did you mean `Voxelize`',
     'model.num_classes=12': 'Expected `model.num_classes` to be 13',
     'model.backbone.type=SparseUnet': 'Could not build `model`',

@@ -12,41 +12,6 @@ from dense_al.acquisition.functional.k_center import checked_mask
 from dense_al.acquisition.functional.kmeans_pp import sample_rows
 
 
-def badge_squared_distance(
-    probs: ArrayLike, features: ArrayLike, row: int | None = None
-) -> NDArray[np.float64]:
-    """Squared distances between gradient embeddings, without building them.
-
-    The embedding of a row is the outer product of `a = probs - onehot(argmax probs)` and `z`, its
-    features: the gradient of the last layer's weights for the predicted label. For two rows
-    `|a1 z1 - a2 z2|^2 = |a1|^2 |z1|^2 + |a2|^2 |z2|^2 - 2 (a1 . a2) (z1 . z2)`.
-
-    Args:
-        probs: (N, C) float in [0, 1], rows summing to 1; of equal probabilities the lowest class
-            is the predicted one.
-        features: (N, D) float, input of the last linear layer.
-        row: The row to measure from; by default all pairs.
-
-    Returns:
-        (N,) float64 >= 0, or (N, N) without `row`, in squared units of the features.
-
-    Raises:
-        ValueError: Wrong shapes, `row` out of range, or non-finite input.
-
-    References:
-        Ash et al., Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, 2020.
-
-    >>> badge_squared_distance([[0.5, 0.5], [1.0, 0.0]], [[2.0], [3.0]], 1).tolist()
-    [2.0, 0.0]
-    """
-    residual, features = _factors(probs, features)
-    if row is None:
-        return _squared(residual, features, np.arange(len(features)))
-    if not -len(features) <= row < len(features):
-        raise ValueError(f'Expected `row` to be a row of {len(features)}, but got {row}')
-    return _squared(residual, features, np.array([row % len(features)]))[0]
-
-
 def badge_select(
     probs: ArrayLike,
     features: ArrayLike,
@@ -56,7 +21,12 @@ def badge_select(
     n_trials: int = 1,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Pick rows by k-means++ on the gradient embeddings of `badge_squared_distance`.
+    """Pick rows by k-means++ on their gradient embeddings, without building these.
+
+    The embedding of a row is the outer product of `a = probs - onehot(argmax probs)` (of equal
+    probabilities the lowest class is the predicted one) and `z`, its features: the gradient of the
+    last layer's weights for the predicted label. For two rows
+    `|a1 z1 - a2 z2|^2 = |a1|^2 |z1|^2 + |a2|^2 |z2|^2 - 2 (a1 . a2) (z1 . z2)`.
 
     The first is the row with the longest embedding (the lowest of equals), then each is drawn
     with a probability proportional to the squared distance to the nearest pick. Once every row
@@ -93,7 +63,7 @@ def badge_select(
         return np.empty(0, np.int64)
     norms = _norms(residual) * _norms(features)
     first = int(np.where(mask, -1.0, norms).argmax())
-    measure = partial(_squared, residual, features, norms=norms)
+    measure = partial(_squared, residual, features, norms)
     nearest = measure(np.array([first]))[0]
     return sample_rows(measure, nearest, mask, [first], n, n_trials, rng)
 
@@ -120,14 +90,9 @@ def _norms(values: np.ndarray) -> np.ndarray:
 
 
 def _squared(
-    residual: np.ndarray,
-    features: np.ndarray,
-    centres: np.ndarray,
-    norms: np.ndarray | None = None,
+    residual: np.ndarray, features: np.ndarray, norms: np.ndarray, centres: np.ndarray
 ) -> np.ndarray:
     """(T, N) squared distances of all rows to the rows `centres`, exactly 0 to themselves."""
-    if norms is None:
-        norms = _norms(residual) * _norms(features)
     out = (residual @ residual[centres].T).T
     out *= (features @ features[centres].T).T
     out *= -2

@@ -6,119 +6,11 @@ Agarwal et al., Contextual Diversity for Active Learning, 2020.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dense_al.acquisition.functional.k_center import checked_mask
-from dense_al.acquisition.functional.uncertainty import check_probabilities, entropy
+from dense_al.acquisition.functional.k_center import checked_mask, farthest_first
+from dense_al.acquisition.functional.uncertainty import check_probabilities
 
 _ROWS = 256  # images handled at a time
 _FLOOR = 1e-12
-
-
-def entropy_mixture(probs: ArrayLike) -> NDArray[np.float64]:
-    """Mean of class distributions, each weighted by its entropy: unsure ones count more.
-
-    Args:
-        probs: (P, C) float in [0, 1], rows summing to 1, P >= 1: pixels or boxes.
-
-    Returns:
-        (C,) float64 in [0, 1]; the plain mean where every row is certain.
-
-    Raises:
-        ValueError: Wrong shape, no row, or entries that are not probabilities.
-
-    References:
-        Agarwal et al., Contextual Diversity for Active Learning, 2020.
-
-    >>> entropy_mixture([[0.5, 0.5], [1.0, 0.0]]).tolist()
-    [0.5, 0.5]
-    """
-    values = np.asarray(probs, np.float64)
-    if values.ndim != 2 or 0 in values.shape:
-        raise ValueError(f'Expected `probs` of shape (P >= 1, C), but got {values.shape}')
-    weight = entropy(values)
-    if not weight.sum() > 0:
-        weight = np.ones(len(values))
-    return weight @ values / weight.sum()
-
-
-def class_mixtures(probs: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Entropy-weighted mean distribution of the pixels predicted as each class.
-
-    Args:
-        probs: (C, H, W) float in [0, 1], summing to 1 over C; of equal ones the lowest class is
-            the predicted one.
-
-    Returns:
-        (C, C) float64, row c from the pixels predicted as c, 0 where there is none; (C,) bool,
-        whether there is one.
-
-    Raises:
-        ValueError: Wrong shape, or entries that are not probabilities.
-
-    References:
-        Agarwal et al., Contextual Diversity for Active Learning, 2020.
-
-    >>> mixtures, present = class_mixtures([[[0.5, 1.0]], [[0.5, 0.0]]])
-    >>> mixtures.tolist(), present.tolist()
-    ([[0.5, 0.5], [0.0, 0.0]], [True, False])
-    """
-    probs = np.asarray(probs)
-    if probs.ndim != 3 or 0 in probs.shape:
-        raise ValueError(f'Expected `probs` of shape (C, H, W), but got {probs.shape}')
-    n_classes = len(probs)
-    pixels = probs.reshape(n_classes, -1).astype(np.float64)
-    weight, predicted = entropy(pixels, axis=0), pixels.argmax(axis=0)
-    count = np.bincount(predicted, minlength=n_classes)
-    total = np.bincount(predicted, weight, n_classes)
-    # Where every pixel is certain the plain mean is left.
-    weight = np.where(total[predicted] > 0, weight, 1.0)
-    total = np.where(total > 0, total, count)
-    sums = [np.bincount(predicted, weight * row, n_classes) for row in pixels]
-    return np.stack(sums, axis=1) / np.maximum(total, _FLOOR)[:, None], count > 0
-
-
-def cdal_distance(
-    mixtures: ArrayLike,
-    present: ArrayLike | None = None,
-    *,
-    row: int | None = None,
-    reduction: str = 'mean',
-    paper_compat: bool = False,
-) -> NDArray[np.float64]:
-    """Symmetric Kullback-Leibler divergence of the mixtures two images have in common.
-
-    Per class `(KL(a | b) + KL(b | a)) / 2`, in nats. All pairs are one matrix product of two
-    factors, exact up to rounding of about 1e-13 nats; a probability below 1e-12 counts as that.
-
-    Args:
-        mixtures: (N, G, C) float in [0, 1]: N images, G mixtures of C classes each (G = C for
-            `class_mixtures`, 1 for boxes).
-        present: (N, G) bool, which of them the image has; by default those that are not all 0.
-        row: The image to measure from; by default all pairs.
-        reduction: `mean` or `sum` over the mixtures both have.
-        paper_compat: Two images with no mixture in common are at distance 0, as released, and so
-            look alike. By default they are infinitely far apart.
-
-    Returns:
-        (N,) float64 >= 0 from `row`, or (N, N), 0 to themselves.
-
-    Raises:
-        ValueError: Wrong shapes, entries that are not probabilities, `row` out of range, or an
-            unknown reduction.
-
-    References:
-        Agarwal et al., Contextual Diversity for Active Learning, 2020.
-
-    >>> cdal_distance([[[0.5, 0.5]], [[0.8, 0.2]]]).round(4).tolist()
-    [[0.0, 0.2079], [0.2079, 0.0]]
-    """
-    pairs = _Pairs(mixtures, present, reduction, 0.0 if paper_compat else np.inf)
-    if row is None:
-        rows = np.arange(len(pairs))
-        parts = [pairs.distance(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
-        return np.concatenate(parts) if parts else np.zeros((0, 0))
-    if not -len(pairs) <= row < len(pairs):
-        raise ValueError(f'Expected `row` to be a row of {len(pairs)}, but got {row}')
-    return pairs.distance(np.array([row % len(pairs)]))[0]
 
 
 def cdal_select(
@@ -126,28 +18,27 @@ def cdal_select(
     labelled: ArrayLike,
     n: int,
     *,
-    present: ArrayLike | None = None,
     rng: np.random.Generator | None = None,
-    paper_compat: bool = False,
 ) -> NDArray[np.int64]:
-    """Pick images one by one, each the farthest by `cdal_distance` from those labelled or picked.
+    """Pick images one by one, each the farthest from those labelled or picked.
+
+    The distance is the symmetric Kullback-Leibler divergence `(KL(a | b) + KL(b | a)) / 2`, in
+    nats, mean over the mixtures two images have in common; with none they are infinitely far
+    apart (as released they look alike). A probability below 1e-12 counts as that.
 
     Args:
-        mixtures: (N, G, C) float in [0, 1].
+        mixtures: (N, G, C) float in [0, 1]: N images, G mixtures of C classes each, zeros for one
+            that the image does not have.
         labelled: (N,) bool, images that are labelled and never picked.
         n: Images to pick, in [0, number of images not labelled].
-        present: (N, G) bool, as in `cdal_distance`.
         rng: Draws the first pick where nothing is labelled (without it the lowest row) and breaks
             ties; by default the lowest row wins.
-        paper_compat: Images with nothing in common look alike, and the first pick is drawn by
-            `rng` even where something is labelled, both as released.
 
     Returns:
         (n,) int64 rows in the order of picking.
 
     Raises:
-        ValueError: Wrong shapes, entries that are not probabilities, `n` out of range, or
-            `paper_compat` without `rng`.
+        ValueError: Wrong shapes, entries that are not probabilities, or `n` out of range.
 
     References:
         Agarwal et al., Contextual Diversity for Active Learning, 2020.
@@ -156,24 +47,14 @@ def cdal_select(
     >>> cdal_select(mixtures, [True, False, False], 2).tolist()
     [2, 1]
     """
-    pairs = _Pairs(mixtures, present, 'mean', 0.0 if paper_compat else np.inf)
+    pairs = _Pairs(mixtures)
     mask = checked_mask(labelled, len(pairs), n)
-    if paper_compat and rng is None:
-        raise ValueError('Expected `rng` with `paper_compat`, but got none')
     rank = np.arange(len(pairs)) if rng is None else rng.permutation(len(pairs))
     nearest = np.full(len(pairs), np.inf)
     known = np.flatnonzero(mask)
     for i in range(0, len(known), _ROWS):
         np.minimum(nearest, pairs.distance(known[i : i + _ROWS]).min(axis=0), out=nearest)
-    nearest[mask] = -1
-    picks = np.empty(n, np.int64)
-    for k in range(n):
-        among = nearest if k or not paper_compat else np.where(mask, -1, 0)
-        tied = np.flatnonzero(among == among.max())
-        picks[k] = tied[rank[tied].argmin()]
-        np.minimum(nearest, pairs.distance(picks[k : k + 1])[0], out=nearest)
-        nearest[picks[k]] = -1
-    return picks
+    return farthest_first(nearest, mask, n, rank, lambda row: pairs.distance(np.array([row]))[0])
 
 
 class _Pairs:
@@ -183,26 +64,24 @@ class _Pairs:
     have, is a product of what belongs to `a` and what belongs to `b`.
     """
 
-    def __init__(
-        self, mixtures: ArrayLike, present: ArrayLike | None, reduction: str, apart: float
-    ) -> None:
-        values, self.present = _checked(mixtures, present)
-        if reduction not in ('mean', 'sum'):
-            raise ValueError(f"Expected `reduction` 'mean' or 'sum', but got {reduction!r}")
-        self.mean, self.apart = reduction == 'mean', apart
+    def __init__(self, mixtures: ArrayLike) -> None:
+        values: NDArray = np.asarray(mixtures, np.float64)
+        if values.ndim != 3 or 0 in values.shape[1:]:
+            raise ValueError(f'Expected `mixtures` of shape (N, G, C), but got {values.shape}')
+        check_probabilities(values)
+        self.here: NDArray[np.float64] = np.any(values, axis=2).astype(np.float64)
+        values = np.maximum(values, _FLOOR)
         flat = (len(values), values.shape[1] * values.shape[2])
         logs = np.log(values)
         # Absent mixtures must add nothing.
-        values *= self.present[..., None]
-        logs *= self.present[..., None]
+        values *= self.here[..., None]
+        logs *= self.here[..., None]
         own = np.einsum('ngc,ngc->ng', values, logs)
-        here = self.present.astype(np.float64)
-        self.left = np.concatenate([own, here, values.reshape(flat)], axis=1)
-        self.right = np.concatenate([here, own, -logs.reshape(flat)], axis=1)
-        self.here = here
+        self.left = np.concatenate([own, self.here, values.reshape(flat)], axis=1)
+        self.right = np.concatenate([self.here, own, -logs.reshape(flat)], axis=1)
 
     def __len__(self) -> int:
-        return len(self.present)
+        return len(self.here)
 
     def distance(self, rows: NDArray) -> NDArray[np.float64]:
         """(T, N) from some rows to all."""
@@ -212,23 +91,8 @@ class _Pairs:
         out = self.left[rows] @ self.right.T
         out += self.right[rows, 2 * groups :] @ self.left[:, 2 * groups :].T
         out *= 0.5
-        if self.mean:
-            out /= np.maximum(common, 1)
+        out /= np.maximum(common, 1)
         np.maximum(out, 0, out=out)
-        out[common == 0] = self.apart
+        out[common == 0] = np.inf
         out[np.arange(len(rows)), rows] = 0
         return out
-
-
-def _checked(mixtures: ArrayLike, present: ArrayLike | None) -> tuple[NDArray, NDArray]:
-    """The mixtures with a floor, as a copy, and which of them are there."""
-    values = np.asarray(mixtures, np.float64)
-    if values.ndim != 3 or 0 in values.shape[1:]:
-        raise ValueError(f'Expected `mixtures` of shape (N, G, C), but got {values.shape}')
-    check_probabilities(values)
-    mask = np.asarray(values.any(axis=2) if present is None else present)
-    if mask.shape != values.shape[:2] or mask.dtype != bool:
-        raise ValueError(
-            f'Expected `present` to be {values.shape[:2]} bool, but got {mask.shape} {mask.dtype}'
-        )
-    return np.maximum(values, _FLOOR), mask

@@ -3,6 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from dense_al.acquisition.functional.k_center import farthest_first
+from dense_al.acquisition.functional.uncertainty import entropy
+from dense_al.groups import region_max, region_mean, region_sum
+
 _TINY = 1e-12
 
 
@@ -36,12 +40,6 @@ def squared_margin(probs: NDArray[np.floating]) -> NDArray[np.float64]:
     return (1 - (top[..., 1] - top[..., 0])) ** 2
 
 
-def shannon(probs: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Entropy in nats over the last axis, (..., C) to (...)."""
-    probs = np.asarray(probs, np.float64)
-    return -(probs * np.log(np.maximum(probs, np.finfo(np.float64).tiny))).sum(axis=-1)
-
-
 def mutual_information(passes: NDArray[np.floating]) -> NDArray[np.float64]:
     """Entropy of the mean minus mean entropy (BALD; Houlsby et al. 2011).
 
@@ -54,8 +52,8 @@ def mutual_information(passes: NDArray[np.floating]) -> NDArray[np.float64]:
     >>> mutual_information(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).round(4).tolist()
     [0.6931]
     """
-    mean = np.asarray(passes, np.float64).mean(axis=0)
-    return np.maximum(shannon(mean) - shannon(passes).mean(axis=0), 0)
+    passes = np.asarray(passes, np.float64)
+    return np.maximum(entropy(passes.mean(axis=0)) - entropy(passes).mean(axis=0), 0)
 
 
 def released_mutual_information(passes: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -74,8 +72,8 @@ def released_mutual_information(passes: NDArray[np.floating]) -> NDArray[np.floa
     [0.2261]
     """
     passes = np.asarray(passes, np.float64)
-    single = shannon(passes).mean(axis=0) / passes.shape[-1]
-    return np.abs(shannon(renormalised(passes.mean(axis=0))) - single)
+    single = entropy(passes).mean(axis=0) / passes.shape[-1]
+    return np.abs(entropy(renormalised(passes.mean(axis=0))) - single)
 
 
 def deviations(
@@ -170,13 +168,8 @@ def most_alike_greedy(
         )
     rows = rows / norms
     least = (rows @ rows[labelled].T).min(axis=1)
-    least[labelled] = -np.inf
-    picks = np.zeros(n, np.int64)
-    for i in range(n):
-        picks[i] = least.argmax()
-        least = np.minimum(least, rows @ rows[picks[i]])
-        least[picks[i]] = -np.inf
-    return picks
+    rank = np.arange(len(rows))
+    return farthest_first(least, labelled, n, rank, lambda row: rows @ rows[row])
 
 
 def class_weights(counts: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -209,12 +202,4 @@ def over_boxes(
     >>> over_boxes(np.array([1.0, 3.0]), np.array([1, 1]), 2, 'mean').tolist()
     [0.0, 2.0]
     """
-    values = np.asarray(values, np.float64)
-    if how == 'max':
-        out = np.full(n, -np.inf)
-        np.maximum.at(out, owner, values)
-        return np.where(np.isfinite(out), out, 0.0)
-    total = np.bincount(owner, values, n).astype(np.float64)
-    if how == 'sum':
-        return total
-    return total / np.maximum(np.bincount(owner, minlength=n), 1)
+    return {'sum': region_sum, 'mean': region_mean, 'max': region_max}[how](values, owner, n)

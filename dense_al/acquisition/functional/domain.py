@@ -1,13 +1,13 @@
-"""Small scores of region- and pixel-based methods: AADA, BvSB-CB, EquAL, PixelPick."""
+"""Small scores of region- and pixel-based methods: AADA, BvSB-CB; how many are drawn from."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from dense_al.acquisition.functional.k_center import checked_mask
-from dense_al.acquisition.functional.uncertainty import check_probabilities, entropy
+from dense_al.acquisition.functional.uncertainty import check_probabilities
 
 
 def aada_score(
@@ -132,76 +132,16 @@ def class_balanced_score(
     return scaled * np.exp(-share[codes])
 
 
-def flip_entropy(probs: Any, flipped: Any) -> Any:
-    """Entropy of a prediction plus that of the mirrored image's prediction, mirrored back.
+def top_count(share: float, n: int, least: int = 0) -> int:
+    """How many of `n` ranked rows are the best ones that are drawn from.
 
     Args:
-        probs: (C, H, W) float array or tensor, probabilities.
-        flipped: (C, H, W) of the horizontally mirrored image, still mirrored.
+        share: Of the rows, in (0, 1], rounded up.
+        n: Number of rows.
+        least: How many at least, as far as there are any.
 
-    Returns:
-        (H, W) in nats, in [0, 2 ln C], in the pixels of `probs`; type and device as `entropy`.
-
-    Raises:
-        ValueError: Shapes that differ or are not (C, H, W), or entries that are not probabilities.
-
-    References:
-        Golestaneh and Kitani, Importance of Self-Consistency in Active Learning for Semantic
-        Segmentation, 2020 (EquAL).
-
-    >>> p = np.array([[[0.5, 1.0]], [[0.5, 0.0]]])
-    >>> flip_entropy(p, p[..., ::-1]).round(4).tolist()
-    [[1.3863, 0.0]]
+    >>> top_count(0.07, 100), top_count(0.02, 100, 5), top_count(0.02, 3, 5)
+    (7, 5, 3)
     """
-    if len(probs.shape) != 3 or tuple(probs.shape) != tuple(flipped.shape):
-        raise ValueError(
-            'Expected `probs` and `flipped` of one shape (C, H, W), '
-            f'but got {tuple(probs.shape)} and {tuple(flipped.shape)}'
-        )
-    other = entropy(flipped, axis=0)
-    back = other.flip(-1) if isinstance(other, torch.Tensor) else other[:, ::-1]
-    return entropy(probs, axis=0) + back
-
-
-def random_among_top(
-    score: ArrayLike,
-    n: int,
-    *,
-    share: float = 0.05,
-    labelled: ArrayLike | None = None,
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Draw rows uniformly from those with the best scores, as PixelPick draws pixels.
-
-    Args:
-        score: (N,) finite float, higher = better.
-        n: Rows to draw, in [0, number of rows not labelled].
-        share: Of the rows not labelled, best first, that are drawn from, in (0, 1], rounded up; at
-            least `n` rows.
-        labelled: (N,) bool, rows never drawn. Default: none.
-        rng: Source of the draws; also decides which of equal scores are among the best.
-
-    Returns:
-        (n,) int64 different rows in the order of drawing.
-
-    Raises:
-        ValueError: Wrong shapes, non-finite scores, or `n` or `share` out of range.
-
-    References:
-        Shin et al., All You Need Are a Few Pixels: Semantic Segmentation with PixelPick, 2021.
-
-    >>> sorted(random_among_top(range(100), 2, share=0.02, rng=np.random.default_rng(0)).tolist())
-    [98, 99]
-    """
-    values = np.asarray(score, np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all():
-        raise ValueError(f'Expected `score` to be (N,) and finite, but got shape {values.shape}')
-    if not 0 < share <= 1:
-        raise ValueError(f'Expected `share` in (0, 1], but got {share}')
-    mask = np.zeros(len(values), bool) if labelled is None else labelled
-    mask = checked_mask(mask, len(values), n)
-    rows = rng.permutation(np.flatnonzero(~mask))
     # A billionth of slack: 0.07 of 100 rows are 7.
-    among = max(n, int(np.ceil(share * len(rows) * (1 - 1e-9))))
-    best = rows[np.argsort(-values[rows], kind='stable')[:among]]
-    return rng.permutation(best)[:n]
+    return min(max(least, math.ceil(share * n * (1 - 1e-9))), n)

@@ -3,7 +3,6 @@
 Hu et al., LiDAL: Inter-frame Uncertainty Based Active Learning for 3D LiDAR, ECCV 2022.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 from scipy.special import entr
 
+from dense_al.machine import cores
+
 MEASURES = ('kl', 'js')
 _CHUNK = 8192
 _GRID_SHIFTS = (0.0, 0.25, 0.5, 0.75)  # along the diagonal, in voxels
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 _Frames = list[tuple[NDArray, NDArray]]
 
 
@@ -31,6 +31,7 @@ def inter_frame_scores(
     approximate: bool = False,
     measure: str = 'kl',
     workers: int | None = None,
+    neighbour_trees: Sequence[cKDTree] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Divergence and entropy of each point of a frame over its neighbouring frames.
 
@@ -51,6 +52,8 @@ def inter_frame_scores(
         measure: `kl`: the divergence above, as published; `js`: the mean over matches of the
             Jensen-Shannon divergence of the query's and the match's distributions, in [0, ln 2].
         workers: Threads, by default one per core; the result does not depend on it.
+        neighbour_trees: `search_tree` of each neighbour, for a caller that keeps them from frame to
+            frame; by default they are made here. Not used where `approximate`.
 
     Returns:
         divergence (P,) float64 in nats, >= 0, 0 without a match; entropy (P,) float64 in nats, in
@@ -78,11 +81,17 @@ def inter_frame_scores(
     # Queries next to each other visit the same part of a tree: a third less time than scan order.
     order = np.lexsort(np.floor(xyz / (5 * max_distance)).T)
     probs, xyz = probs[order], xyz[order]
-    find: Callable[[NDArray], NDArray[np.int32]] = partial(_nearest_matches, xyz, max_distance)
+    trees = neighbour_trees or [None] * len(neighbour_xyz)
+    if len(trees) != len(neighbour_xyz):
+        raise ValueError(
+            f'Expected `neighbour_trees` of {len(neighbour_xyz)} trees, but got {len(trees)}'
+        )
+    trees = [tree for tree, there in zip(trees, neighbour_xyz) if np.size(there)]
+    find: Callable[..., NDArray[np.int32]] = partial(_nearest_matches, xyz, max_distance)
     if approximate:
         find = _VoxelMatches(xyz, max_distance, max((len(x) for _, x in frames), default=0))
-    with ThreadPoolExecutor(workers or _CORES) as pool:
-        found = list(pool.map(lambda frame: find(frame[1]), frames))
+    with ThreadPoolExecutor(workers or cores()) as pool:
+        found = list(pool.map(find, (there for _, there in frames), trees))
         starts = range(0, len(probs), _CHUNK)
         score = partial(_chunk_scores, probs, frames, found, eps, measure == 'js')
         parts = list(pool.map(score, starts))
@@ -93,9 +102,18 @@ def inter_frame_scores(
     return divergence, entropy, matches.astype(np.int64)
 
 
-def _nearest_matches(xyz: NDArray, max_distance: float, frame_xyz: NDArray) -> NDArray[np.int32]:
+def search_tree(xyz: ArrayLike) -> cKDTree:
+    """The tree in which `inter_frame_scores` looks for the points of a (P, 3) frame."""
+    return cKDTree(xyz, balanced_tree=False, compact_nodes=False)
+
+
+def _nearest_matches(
+    xyz: NDArray, max_distance: float, frame_xyz: NDArray, tree: cKDTree | None
+) -> NDArray[np.int32]:
     """Row of the nearest point of a frame for every query point, -1 beyond `max_distance`."""
-    tree = cKDTree(frame_xyz, balanced_tree=False, compact_nodes=False)
+    tree = search_tree(frame_xyz) if tree is None else tree
+    if tree.n != len(frame_xyz):
+        raise ValueError(f'Expected a tree of {len(frame_xyz)} points, but got one of {tree.n}')
     # The tree's bound is exclusive, ours inclusive.
     distance, nearest = tree.query(xyz, distance_upper_bound=np.nextafter(max_distance, np.inf))
     return np.where(distance <= max_distance, nearest, -1).astype(np.int32)
@@ -114,7 +132,7 @@ class _VoxelMatches:
         self._bits = int(largest_frame).bit_length() + 2
         self._slots = [self._hash(xyz, shift) for shift in _GRID_SHIFTS]
 
-    def __call__(self, frame_xyz: NDArray) -> NDArray[np.int32]:
+    def __call__(self, frame_xyz: NDArray, tree: None = None) -> NDArray[np.int32]:
         rows = np.arange(len(frame_xyz), dtype=np.int32)
         table = np.zeros(1 << self._bits, dtype=np.int32)
         best = np.full(len(self._xyz), self._max_distance**2)

@@ -3,6 +3,7 @@
 Sener and Savarese, Active Learning for Convolutional Neural Networks: A Core-Set Approach, 2018.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,38 @@ def nearest_squared(data: Any, norms: np.ndarray, rows: np.ndarray) -> np.ndarra
             block = nearest[start : start + _ROWS]
             np.minimum(block, squared.min(axis=1) + norms[start : start + _ROWS], out=block)
     return np.maximum(nearest, 0, out=nearest)
+
+
+def farthest_first(
+    nearest: NDArray[np.floating],
+    taken: NDArray[np.bool_],
+    n: int,
+    rank: NDArray[np.integer],
+    measure: Callable[[int], NDArray[np.floating]],
+    weights: NDArray[np.floating] | float = 1.0,
+) -> NDArray[np.int64]:
+    """Greedy k-center over any distance: (n,) rows in the order of picking.
+
+    Args:
+        nearest: (N,) distance of each row to its nearest centre.
+        taken: (N,) bool, rows never picked.
+        n: Rows to pick, at most those not taken.
+        rank: (N,) of equally far rows the one of the lowest rank is picked.
+        measure: Row -> (N,) distances of all rows to it.
+        weights: What distances count times.
+
+    >>> x = np.array([0.0, 3.0, 4.0])
+    >>> farthest_first(x, x == 0, 2, np.arange(3), lambda row: np.abs(x - x[row])).tolist()
+    [2, 1]
+    """
+    picks, free = np.empty(n, np.int64), ~taken
+    for k in range(n):
+        value = np.where(free, nearest * weights, -np.inf)
+        tied = np.flatnonzero(value == value.max())
+        picks[k] = tied[rank[tied].argmin()]
+        free[picks[k]] = False
+        nearest = np.minimum(nearest, measure(int(picks[k])))
+    return picks
 
 
 def checked_mask(labelled: ArrayLike, rows: int, n: int) -> NDArray[np.bool_]:

@@ -182,7 +182,6 @@ def _choose_groups(
     n_groups: int,
     trials: int,
     draw: Callable[[int], np.ndarray],
-    trace: list[dict] | None = None,
     price: np.ndarray | None = None,
 ) -> list[int]:
     """Seeds and the groups added to them; fewer than `n_groups` once the potential is 0."""
@@ -201,8 +200,6 @@ def _choose_groups(
         potential = np.array([left[int(c)].sum() for c in candidates])
         loss = potential if price is None else (potential - weight.sum()) / price[candidates]
         best = int(candidates[loss.argmin()])
-        if trace is not None:
-            trace.append({'before': weight.sum(), 'candidates': drawn, 'potential': potential})
         chosen.append(best)
         weight = left[best]
         if len(cache) * weight.nbytes > _CACHE_BYTES:

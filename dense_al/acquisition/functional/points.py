@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dense_al.acquisition.functional.uncertainty import entropy
+
 POINT_METRICS = ('entropy', 'variance', 'mutual_information')
 
 
-def binary_entropy(probs: ArrayLike, *, eps: float = 1e-12) -> NDArray[np.float64]:
+def binary_entropy(probs: ArrayLike) -> NDArray[np.float64]:
     """Entropy of a yes/no distribution, elementwise.
 
     Args:
         probs: Any shape, probability of one of the two outcomes, in [0, 1].
-        eps: Added inside the logarithms.
 
     Returns:
         float64 of the same shape, in nats: 0 where certain, ln 2 at 0.5.
@@ -25,8 +26,7 @@ def binary_entropy(probs: ArrayLike, *, eps: float = 1e-12) -> NDArray[np.float6
     [0.0, 0.6931]
     """
     p = np.asarray(probs, dtype=np.float64)
-    q = 1 - p
-    return np.maximum(-(p * np.log(p + eps) + q * np.log(q + eps)), 0)
+    return entropy(np.stack([p, 1 - p]), axis=0)
 
 
 def point_of_max_entropy(
@@ -177,6 +177,9 @@ def random_points(
 
 def pixel_boxes(boxes: ArrayLike, height: int, width: int) -> NDArray[np.int64]:
     """Floored x0, y0, x1, y1 (exclusive end), inside the image, at least one pixel each.
+
+    Where points are looked for, as published: a pixel that a box only begins to cover on its right
+    or lower side is left out. Answers of people are taken from all pixels that a box touches.
 
     Args:
         boxes: (N, 4) float, x0, y0, x1, y1 in pixels.

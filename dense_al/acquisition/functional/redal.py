@@ -1,4 +1,4 @@
-"""ReDAL: region scores from uncertainty, colour and shape, and an order that avoids repetition.
+"""ReDAL: an order of regions that avoids repetition.
 
 Wu et al., ReDAL: Region-based and Diversity-aware Active Learning for Point Cloud Semantic
 Segmentation, 2021.
@@ -6,75 +6,6 @@ Segmentation, 2021.
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from dense_al.acquisition.functional.region import region_mean
-from dense_al.acquisition.functional.uncertainty import check_probabilities
-
-_ROWS = 1 << 15  # so that the temporaries stay small
-_TINY = 1e-12
-
-
-def redal_region_score(
-    probs: ArrayLike,
-    regions: ArrayLike,
-    n_regions: int,
-    *,
-    colour: ArrayLike | None = None,
-    surface: ArrayLike | None = None,
-    weights: tuple[float, float, float] = (1.0, 0.0, 0.05),
-) -> NDArray[np.float64]:
-    """Mean over each region of entropy, colour difference and surface variation, weighted.
-
-    The entropy of a point is as released: the mean over the classes, in bits, so that it lies in
-    [0, log2(C) / C].
-
-    Args:
-        probs: (P, C) float in [0, 1], rows summing to 1.
-        regions: (P,) int in [-1, n_regions), -1 for none.
-        n_regions: Number of regions R.
-        colour: (P,) float, colour difference to the neighbourhood; by default none.
-        surface: (P,) float, smallest eigenvalue of the neighbourhood's covariance over their sum;
-            by default none.
-        weights: Of entropy, colour and surface; the default is LiDAL's setting of the method.
-
-    Returns:
-        (R,) float64; 0 for an empty region (`region_count` tells).
-
-    Raises:
-        ValueError: Wrong shapes, entries that are not probabilities, ids out of range, a
-            non-finite value in a region, or weights that are not three finite numbers.
-
-    References:
-        Wu et al., ReDAL, 2021; Hu et al., LiDAL, 2022.
-
-    >>> p = [[0.5, 0.5], [1.0, 0.0], [1.0, 0.0]]
-    >>> redal_region_score(p, [0, 0, 1], 2, surface=[0.0, 0.0, 0.1]).round(4).tolist()
-    [0.25, 0.005]
-    """
-    probs = np.asarray(probs)
-    if probs.ndim != 2 or probs.shape[1] == 0:
-        raise ValueError(f'Expected `probs` of shape (P, C), but got {probs.shape}')
-    if np.shape(regions) != probs.shape[:1]:
-        raise ValueError(
-            f'Expected `regions` of shape ({len(probs)},), but got {np.shape(regions)}'
-        )
-    factors = np.asarray(weights, np.float64)
-    if factors.shape != (3,) or not np.isfinite(factors).all():
-        raise ValueError(f'Expected three finite `weights`, but got {weights}')
-    score = np.empty(len(probs))
-    for i in range(0, len(probs), _ROWS):
-        part = probs[i : i + _ROWS].astype(np.float64)
-        check_probabilities(part)
-        score[i : i + _ROWS] = factors[0] * -(part * np.log2(part + _TINY)).mean(axis=1)
-    for name, values, factor in (('colour', colour, factors[1]), ('surface', surface, factors[2])):
-        if values is None:
-            continue
-        if np.shape(values) != score.shape:
-            raise ValueError(
-                f'Expected `{name}` of shape ({len(probs)},), but got {np.shape(values)}'
-            )
-        score += factor * np.asarray(values, np.float64)
-    return region_mean(score, regions, n_regions)
 
 
 def diversity_aware_order(

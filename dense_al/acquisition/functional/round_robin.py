@@ -102,36 +102,3 @@ def d2ada_budgets(
         share = min(share, 1.0)
     density = share * float(selection_size)
     return density, (1 - share) * float(selection_size)
-
-
-def take_until_budget(sizes: ArrayLike, budget: float, *, paper_compat: bool = False) -> int:
-    """How many regions of a ranked list a pixel budget pays for.
-
-    Args:
-        sizes: (R,) int, pixels of each region, best region first.
-        budget: Pixels.
-        paper_compat: As released: the region that goes past the budget is still taken, so at least
-            one is, even for a negative budget.
-
-    Returns:
-        Length of the prefix to take. By default the longest prefix within the budget: never over
-        it, 0 for a budget too small or negative.
-
-    Raises:
-        ValueError: Wrong shape, or a size below 1.
-
-    References:
-        Wu et al., D2ADA, ECCV 2022.
-
-    >>> take_until_budget([17, 20, 20, 7], 40)
-    2
-    >>> take_until_budget([17, 20, 20, 7], 40, paper_compat=True)
-    3
-    """
-    size = np.asarray(sizes)
-    if size.ndim != 1:
-        raise ValueError(f'Expected `sizes` of shape (R,), but got {size.shape}')
-    if size.size and not size.min() > 0:
-        raise ValueError(f'Expected `sizes` > 0, but got {size.min()}')
-    fitting = int(np.searchsorted(np.cumsum(size), budget, side='right'))
-    return min(fitting + 1, len(size)) if paper_compat else fitting

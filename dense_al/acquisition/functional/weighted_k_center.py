@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dense_al.acquisition.functional.k_center import farthest_first
 from dense_al.acquisition.functional.products import CentredRows
 
 
@@ -56,20 +57,17 @@ def weighted_k_center(
     n = int(free.sum()) if n is None else n
     if not 0 <= n <= free.sum():
         raise ValueError(f'Expected `n` in [0, {int(free.sum())}], but got {n}')
-    rank, picks = rng.permutation(len(data)), []
-    if n and mask.any():
-        distance = np.sqrt(data.nearest(np.flatnonzero(mask)))
-    elif n:
-        picks.append(int(rng.integers(len(data))))
-        free[picks[0]] = False
-        distance = np.sqrt(data.nearest(np.array(picks)))
+    rank = rng.permutation(len(data))
+    first: NDArray[np.int64] = np.empty(0, np.int64)
+    if n and not mask.any():
+        first = np.array([int(rng.integers(len(data)))])
+        free[first] = False
+    distance = np.sqrt(data.nearest(np.flatnonzero(~free)))
     if n and not always:
-        distance = distance * factor
-    while len(picks) < n:
-        value = np.where(free, distance * factor if always else distance, -1.0)
-        tied = np.flatnonzero(value == value.max())
-        best = int(tied[rank[tied].argmin()])
-        picks.append(best)
-        free[best] = False
-        distance = np.minimum(distance, np.sqrt(data.nearest(np.array([best]))))
-    return np.array(picks, np.int64)
+        distance, factor = distance * factor, np.ones(len(data))
+
+    def measure(row: int) -> NDArray[np.float64]:
+        return np.sqrt(data.nearest(np.array([row])))
+
+    rest = farthest_first(distance, ~free, n - len(first), rank, measure, factor)
+    return np.concatenate([first, rest])

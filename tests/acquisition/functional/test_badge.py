@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dense_al.acquisition.functional.badge import badge_select, badge_squared_distance
+from dense_al.acquisition.functional import badge
+from dense_al.acquisition.functional.badge import badge_select
 
 GOLDEN = Path(
     os.environ.get('DENSE_AL_GOLDEN', Path(__file__).parents[3].parent / 'shared' / 'golden')
@@ -34,15 +35,19 @@ def embedding(probs, features):
     return np.array(rows)
 
 
+def distances(probs, features):
+    """What `badge_select` measures, of all pairs."""
+    a, z = badge._factors(probs, features)
+    return badge._squared(a, z, badge._norms(a) * badge._norms(z), np.arange(len(z)))
+
+
 @pytest.mark.parametrize('case', range(3))
 def test_golden(case):
     z = load(case)
     expected = z['squared_distance']
     atol = 1e-9 * expected.max()
-    found = badge_squared_distance(z['probs'], z['features'])
+    found = distances(z['probs'], z['features'])
     np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
-    row = badge_squared_distance(z['probs'], z['features'], 2)
-    np.testing.assert_allclose(row, expected[2], rtol=0, atol=atol)
     first = badge_select(z['probs'], z['features'], 1, rng=np.random.default_rng(0))
     assert first.tolist() == [int(z['first_pick'])]
     if 'embedding' in z:
@@ -55,7 +60,7 @@ def test_written_out(seed):
     probs, features = data(seed=seed)
     g = embedding(probs, features)
     expected = ((g[:, None] - g) ** 2).sum(axis=2)
-    found = badge_squared_distance(probs, features)
+    found = distances(probs, features)
     np.testing.assert_allclose(found, expected, atol=1e-12 * expected.max())
     assert (np.diag(found) == 0).all() and (found >= 0).all()
 
@@ -98,10 +103,8 @@ def test_errors():
     with pytest.raises(ValueError, match='`n_trials` to be at least 1, but got 0'):
         badge_select(probs, features, 2, n_trials=0, rng=rng)
     with pytest.raises(ValueError, match=r'`probs` \(N, C\) and `features` \(N, D\)'):
-        badge_squared_distance(probs[:5], features)
+        badge_select(probs[:5], features, 2, rng=rng)
     with pytest.raises(ValueError, match='at least 2 classes, but got 1'):
-        badge_squared_distance(probs[:, :1], features)
-    with pytest.raises(ValueError, match='`row` to be a row of 30, but got 30'):
-        badge_squared_distance(probs, features, 30)
+        badge_select(probs[:, :1], features, 2, rng=rng)
     with pytest.raises(ValueError, match='finite `features`'):
-        badge_squared_distance(probs, features * np.nan)
+        badge_select(probs, features * np.nan, 2, rng=rng)

@@ -101,7 +101,7 @@ def test_large_pool_is_quick():
     start = time.perf_counter()
     picks = clue_select(x, rng.random(100_000), 1400, rng=rng)
     assert len(np.unique(picks)) == 1400
-    assert time.perf_counter() - start < 30
+    assert time.perf_counter() - start < 120  # 2 s alone; a quadratic way takes minutes
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""AADA, BvSB-CB, EquAL and PixelPick against their formulas written out."""
+"""AADA and BvSB-CB against their formulas written out."""
 
 import math
 
@@ -10,8 +10,7 @@ from dense_al.acquisition.functional.domain import (
     aada_score,
     best_versus_second_best,
     class_balanced_score,
-    flip_entropy,
-    random_among_top,
+    top_count,
 )
 
 
@@ -52,44 +51,11 @@ def test_class_balance_written_out():
     assert class_balanced_score([], [], 2).shape == (0,)
 
 
-@pytest.mark.parametrize('tensor', [False, True])
-def test_flip_entropy_is_in_the_pixels_of_the_image(tensor):
-    rng = np.random.default_rng(0)
-    a, b = np.moveaxis(rng.dirichlet(np.ones(3), (2, 4, 5)), -1, 1)
-    found = flip_entropy(torch.tensor(a), torch.tensor(b)) if tensor else flip_entropy(a, b)
-    assert isinstance(found, torch.Tensor) == tensor
-    for y, x in np.ndindex(4, 5):
-        expected = -sum(p * math.log(p) for p in (*a[:, y, x], *b[:, y, 4 - x]))
-        assert float(found[y, x]) == pytest.approx(expected, rel=1e-12)
-
-
-def test_random_among_the_best():
-    score = np.random.default_rng(0).permutation(1000)
-    drawn = [random_among_top(score, 10, rng=np.random.default_rng(s)) for s in range(300)]
-    for picks in drawn:
-        assert picks.dtype == np.int64 and len(set(picks.tolist())) == 10
-    seen, count = np.unique(score[np.concatenate(drawn)], return_counts=True)
-    assert seen.tolist() == list(range(950, 1000))  # all of the best 5 %, no other
-    assert count.min() > 30 and count.max() < 90  # 60 expected of each
-
-
-def test_random_among_few():
-    labelled = np.arange(30) >= 20
-    rng = np.random.default_rng(0)
-    picks = random_among_top(np.arange(30), 5, labelled=labelled, rng=rng)
-    assert sorted(picks.tolist()) == [15, 16, 17, 18, 19]  # 5 % would be a single row
-    rest = random_among_top(np.zeros(30), 20, labelled=labelled, rng=rng)
-    assert sorted(rest.tolist()) == list(range(20))
-    tied = {
-        int(random_among_top(np.zeros(30), 1, share=0.01, rng=np.random.default_rng(s))[0])
-        for s in range(20)
-    }
-    assert len(tied) > 5
-    exact = [
-        random_among_top(np.arange(100), 7, share=0.07, rng=np.random.default_rng(s)).min()
-        for s in range(9)
-    ]
-    assert set(exact) == {93}
+def test_how_many_are_drawn_from():
+    for share in (0.01, 0.07, 0.29, 1.0):
+        for n in (1, 7, 100, 1000):
+            assert top_count(share, n) == -(-round(100 * share) * n // 100)
+    assert [top_count(0.05, 20, least) for least in (0, 1, 5, 30)] == [1, 1, 5, 20]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +72,6 @@ def test_random_among_few():
         (lambda: class_balanced_score([np.nan], [0], 2), 'finite `score`'),
         (lambda: class_balanced_score([1.0], [2], 2), r'integers in \[-1, 2\)'),
         (lambda: class_balanced_score([1.0], [0.0], 2), 'but got float64'),
-        (lambda: flip_entropy(np.ones((2, 3, 4)), np.ones((2, 3, 5))), 'one shape'),
-        (lambda: random_among_top([np.inf], 1, rng=None), 'finite'),
-        (lambda: random_among_top([1.0], 1, share=0, rng=None), r'`share` in \(0, 1\]'),
-        (lambda: random_among_top([1.0], 2, rng=None), 'at most 1'),
     ],
 )
 def test_errors(call, message):

@@ -9,7 +9,11 @@ from scipy import stats
 from scipy.spatial.distance import cdist, jensenshannon, pdist
 from scipy.special import kl_div
 
-from dense_al.acquisition.functional import inter_frame_scores, select_inter_frame
+from dense_al.acquisition.functional import (
+    inter_frame_scores,
+    search_tree,
+    select_inter_frame,
+)
 
 GOLDEN = Path(
     os.environ.get('DENSE_AL_GOLDEN', Path(__file__).parents[3].parent / 'shared' / 'golden')
@@ -87,6 +91,23 @@ def test_chunks_agree(monkeypatch):
     monkeypatch.setattr('dense_al.acquisition.functional.inter_frame._CHUNK', 7)
     for a, b in zip(inter_frame_scores(*data), whole):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+def test_kept_trees_change_nothing_but_must_be_those_of_the_frames(monkeypatch):
+    probs, xyz, others, places = frames()
+    others, places = (
+        [others[0], others[1][:0], *others[2:]],
+        [places[0], places[1][:0], *places[2:]],
+    )
+    whole = inter_frame_scores(probs, xyz, others, places)
+    trees = [search_tree(x) for x in places]
+    monkeypatch.setattr('dense_al.acquisition.functional.inter_frame.search_tree', None)
+    for a, b in zip(inter_frame_scores(probs, xyz, others, places, neighbour_trees=trees), whole):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match='`neighbour_trees` of 4 trees, but got 3'):
+        inter_frame_scores(probs, xyz, others, places, neighbour_trees=trees[1:])
+    with pytest.raises(ValueError, match=r'Expected a tree of \d+ points'):
+        inter_frame_scores(probs, xyz, others, places, neighbour_trees=trees[::-1])
 
 
 def test_distance_is_inclusive():

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from dense_al.acquisition.functional.region import (
-    region_count,
+from dense_al.acquisition.functional.ripu import (
     region_impurity,
-    region_max,
-    region_mean,
-    region_sum,
-    region_topk_mean,
     region_uncertainty,
     ripu_score,
     ripu_select,
     window_mask,
+)
+from dense_al.groups import (
+    region_count,
+    region_max,
+    region_mean,
+    region_sum,
+    region_topk_mean,
 )
 
 GOLDEN = Path(

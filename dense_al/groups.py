@@ -1,31 +1,10 @@
-"""Sums, means and maxima over regions.
+"""Sums, means and maxima over regions, or over any other groups of rows.
 
 A region is a set of pixels or points with the same id; -1 belongs to none.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from dense_al.acquisition.functional.ripu import (
-    region_impurity,
-    region_uncertainty,
-    ripu_score,
-    ripu_select,
-    window_mask,
-)
-
-__all__ = [
-    'region_count',
-    'region_impurity',
-    'region_max',
-    'region_mean',
-    'region_sum',
-    'region_topk_mean',
-    'region_uncertainty',
-    'ripu_score',
-    'ripu_select',
-    'window_mask',
-]
 
 
 def region_count(regions: ArrayLike, n_regions: int) -> NDArray[np.int64]:

@@ -1,0 +1,243 @@
+"""What a config must hold so that training does not fail hours later: checked before it begins."""
+
+import copy
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mmengine.registry
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.registry import DATASETS, HOOKS, PARAM_SCHEDULERS, TRANSFORMS, Registry
+from mmengine.runner import Runner
+
+from dense_al.adapters import surgery
+from dense_al.registry import ConfigError, nearest
+
+UNKNOWN_NAME = re.compile(r'(\S+?) is not in the (?:\w+::)?([\w ]+?) registry')
+LONGEST = 400  # characters of a framework's message
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Says where in the config the cause of an exception stands.
+
+    Args:
+        field: What of the config is read inside.
+
+    Raises:
+        ConfigError: Anything was raised inside.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:  # frameworks raise what they like
+        raise ConfigError(f'Could not build `{field}`: {_said(error)}') from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what is logged when it is built again for a round."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _said(error: Exception) -> str:
+    """One line of what an exception says, with the names that come close to an unknown one."""
+    plain = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = ' '.join(str(plain).split()) or type(error).__name__
+    unknown = UNKNOWN_NAME.search(text)
+    if unknown:
+        name = unknown[1].strip('\'"`')
+        return f'Unknown {unknown[2]} `{name}`. {nearest(name, _registered(unknown[2]))}'
+    if isinstance(error, KeyError) and ' ' not in text:
+        text = f'the key `{text}` is missing'
+    return text if len(text) <= LONGEST else text[:LONGEST] + ' ...'
+
+
+def _registered(kind: str) -> set[str]:
+    """Names of a kind in all frameworks that are loaded."""
+    names: set[str] = set()
+    for registry in vars(mmengine.registry).values():
+        if isinstance(registry, Registry) and registry.name == kind:
+            for part in (registry, *registry.children.values()):
+                names |= set(part.module_dict)
+    return names
+
+
+def check_parts(cfg: Config) -> None:
+    """Checks that a config has the parts that every task reads.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        ConfigError: One is missing or of a wrong type.
+    """
+    for key in ('model', 'train_cfg', 'optim_wrapper', 'train_dataloader', 'val_dataloader'):
+        if not isinstance(cfg.get(key), dict):
+            raise ConfigError(f'Expected the dict `{key}`, but got {cfg.get(key)!r}')
+    for key in ('val_evaluator', 'param_scheduler', 'custom_hooks'):
+        optional = key != 'val_evaluator' and cfg.get(key) is None
+        if not optional and not _are_dicts(cfg.get(key)):
+            raise ConfigError(f'Expected `{key}` to be a dict or dicts, but got {cfg.get(key)!r}')
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if key != 'test_dataloader' or cfg.get(key) is not None:
+            _check_loader(cfg.get(key), key)
+    for key in ('roi_head', 'mask_head'):
+        _check_head(cfg['model'].get(key), f'model.{key}')
+
+
+def _are_dicts(value: Any) -> bool:
+    listed = value if isinstance(value, (list, tuple)) else [value]
+    return all(isinstance(one, dict) for one in listed)
+
+
+def _check_head(head: Any, field: str) -> None:
+    if head is not None and not _are_dicts(head):
+        raise ConfigError(f'Expected `{field}` to be a dict, but got {head!r}')
+
+
+def _check_loader(loader: Any, field: str) -> None:
+    if not isinstance(loader, dict):
+        raise ConfigError(f'Expected `{field}` to be a dict, but got {loader!r}')
+    for name, least in (('batch_size', 1), ('num_workers', 0)):
+        value = loader.get(name, least)
+        if type(value) is not int or value < least:
+            raise ConfigError(
+                f'Expected `{field}.{name}` to be an integer of at least {least}, but got {value!r}'
+            )
+    for name in ('dataset', 'sampler'):
+        value = loader.get(name)
+        if not isinstance(value, dict) and (name == 'dataset' or value is not None):
+            raise ConfigError(f'Expected `{field}.{name}` to be a dict, but got {value!r}')
+    for part in surgery.unwrapped(loader['dataset'], f'{field}.dataset'):
+        check_steps(part.get('pipeline', []), f'{field}.dataset.pipeline')
+
+
+def check_steps(steps: Any, field: str) -> None:
+    """Checks that a pipeline is a list of dicts.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not isinstance(steps, (list, tuple)) or not _are_dicts(steps):
+        raise ConfigError(f'Expected `{field}` to be a list of dicts, but got {steps!r}')
+
+
+def check_pipeline(steps: Sequence[Any], field: str) -> None:
+    """Builds each step of a framework's pipeline.
+
+    Raises:
+        ConfigError: One cannot be built.
+    """
+    check_steps(steps, field)
+    for i, step in enumerate(steps):
+        with naming(f'{field}[{i}]'):
+            TRANSFORMS.build(copy.deepcopy(step))
+
+
+def check_weights(cfg: Config) -> None:
+    """Looks for the files of weights that training begins with; those to download are not asked.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    named = [('load_from', cfg.get('load_from'))]
+    for node in surgery.dicts(cfg['model']):
+        if node.get('type') == 'Pretrained':
+            named.append(('init_cfg.checkpoint', node.get('checkpoint')))
+    for field, path in named:
+        if path is None and field == 'load_from':
+            continue
+        if not isinstance(path, str) or ('://' not in path and not Path(path).is_file()):
+            raise ConfigError(f'Expected `{field}` to be a file of weights, but got {path!r}')
+
+
+def check_training(
+    cfg: Config, model: Any, iterations: int | None, epochs: int | None, prefix: str = ''
+) -> None:
+    """Builds what trains a model.
+
+    Args:
+        cfg: The config as it is for a round; left as it is.
+        model: Its model.
+        iterations: Iterations of the round, or
+        epochs: passes over the labelled samples.
+        prefix: Before the keys in messages.
+
+    Raises:
+        ConfigError: Something cannot be built.
+    """
+    cfg = copy.deepcopy(cfg)
+    with naming('train_cfg'):
+        surgery.set_length(cfg, iterations, epochs, per_epoch=1, old_per_epoch=1)
+    for i, hook in enumerate(surgery.listed(cfg.get('custom_hooks'))):
+        with naming(f'custom_hooks[{i}]'):
+            HOOKS.build(dict(hook))
+    if 'Amp' in str(cfg['optim_wrapper'].get('type')):
+        return  # it can be built on a GPU only
+    with naming(f'{prefix}optim_wrapper'), _quiet():
+        optimizer = build_optim_wrapper(model, copy.deepcopy(cfg['optim_wrapper']))
+    if isinstance(optimizer, OptimWrapperDict):
+        return
+    for i, scheduler in enumerate(surgery.listed(cfg.get('param_scheduler'))):
+        with naming(f'{prefix}param_scheduler[{i}]'):
+            PARAM_SCHEDULERS.build(dict(scheduler), default_args={'optimizer': optimizer})
+
+
+def check_evaluation(cfg: Config) -> None:
+    """Builds what evaluates a model, and looks for the files of its first sample.
+
+    Args:
+        cfg: The config; left as it is.
+
+    Raises:
+        ConfigError: Something cannot be built, or a file is missing.
+    """
+    given = copy.deepcopy(cfg['val_dataloader']['dataset'])
+    if given.get('type') not in surgery.UNWRAPPED:
+        given['serialize_data'] = False  # which takes longer than everything else
+    with naming('val_dataloader.dataset'):
+        dataset = DATASETS.build(given)
+    if len(dataset) == 0:
+        raise ConfigError('Expected images in `val_dataloader.dataset`, but it is empty')
+    check_files(dataset.get_data_info(0), 'val_dataloader.dataset')
+    check_evaluator(cfg, dataset)
+
+
+def check_files(record: dict[str, Any], field: str) -> None:
+    """Looks for the files of a labelled sample.
+
+    Args:
+        record: What the framework knows of it.
+        field: Where its data set stands, for messages.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    for key in ('img_path', 'seg_map_path'):
+        if record.get(key) is not None and not Path(record[key]).is_file():
+            raise ConfigError(
+                f'Expected a file for each `{key}` of `{field}`, but {record[key]} does not exist'
+            )
+
+
+def check_evaluator(cfg: Config, dataset: Any) -> None:
+    """Builds the evaluator and the loader of a data set that is built.
+
+    Raises:
+        ConfigError: One of them cannot be built.
+    """
+    with naming('val_dataloader'):
+        Runner.build_dataloader({**copy.deepcopy(cfg['val_dataloader']), 'dataset': dataset})
+    with naming('val_evaluator'), _quiet():
+        Evaluator(copy.deepcopy(surgery.listed(cfg['val_evaluator'])))

@@ -1,0 +1,113 @@
+"""Which acquisition asks about which units of which task: declared here, and tested cell by cell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+# Task -> a shipped config of it, whose acquisition is replaced.
+TASKS = {
+    'segmentation': 'sandbox/streets_random.py',
+    'two domains': 'sandbox/domains_random.py',
+    'boxes': 'sandbox/glyphs_random.py',
+    'tags': 'sandbox/parts_u_random.py',
+    'masks': 'sandbox/masks_random.py',
+    'scans': 'sandbox/town_random.py',
+}
+UNITS: dict[str, dict[str, Any]] = {
+    'Image': dict(type='Image'),
+    'Superpixels': dict(type='Superpixels', n_segments=16),
+    'Grid': dict(type='Grid', size=16),
+    'BalancedClusters': dict(type='BalancedClusters', n_regions=6),
+    'Supervoxels': dict(type='Supervoxels', min_points=20),
+    'WorldCells': dict(type='WorldCells', size=(6.0, 6.0)),
+}
+PIXELS = ('segmentation', 'two domains')
+OF_IMAGES = {'Superpixels': PIXELS, 'Grid': PIXELS}
+OF_SCANS = {unit: ('scans',) for unit in ('BalancedClusters', 'Supervoxels', 'WorldCells')}
+REGIONS = {**OF_IMAGES, **OF_SCANS}
+EVERYWHERE = tuple(TASKS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An acquisition and where it works.
+
+    Attributes:
+        name: For readers.
+        config: Its config, without `unit` where it takes one.
+        works: Unit -> tasks; where it takes no unit the one key is what it asks about.
+        oracle: What of the oracle is different.
+    """
+
+    name: str
+    config: dict[str, Any]
+    works: dict[str, tuple[str, ...]]
+    oracle: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def takes_units(self) -> bool:
+        """Whether the config names the units."""
+        return all(unit in UNITS for unit in self.works)
+
+
+def composed(name: str, works: dict[str, tuple[str, ...]], **config: Any) -> Row:
+    """A row of `Composed`."""
+    return Row(name, dict(type='Composed', **config), works)
+
+
+DENSE = {'Image': (*PIXELS, 'scans'), **REGIONS}
+ROWS: tuple[Row, ...] = (
+    composed('random', {'Image': EVERYWHERE, **REGIONS}, score='Random'),
+    composed('entropy', DENSE, score='Entropy'),
+    composed('margin', DENSE, score='Margin'),
+    composed('least confidence', DENSE, score='LeastConfidence'),
+    composed('BvSB-CB', DENSE, score='BestVersusSecondBest', weight='rarity'),
+    composed('RIPU', {'Image': PIXELS, **OF_IMAGES}, score=dict(type='RIPU', radius=2)),
+    composed('surface variation', {'Image': ('scans',), **OF_SCANS}, score='SurfaceVariation'),
+    composed(
+        'segment entropy',
+        {'Image': ('scans',), **OF_SCANS},
+        score=dict(type='SegmentEntropy', regions=UNITS['BalancedClusters']),
+    ),
+    composed('k-center', DENSE, sampler='KCenter'),
+    composed('k-means++', DENSE, sampler='KMeansPlusPlus'),
+    composed('BADGE', DENSE, sampler='Badge'),
+    composed('BASE', DENSE, sampler='BoundaryQuota'),
+    composed('CDAL', DENSE, sampler='ClassMixtures'),
+    composed('CLUE', DENSE, score='Entropy', sampler='Clue'),
+    composed('ReDAL', DENSE, score='Entropy', sampler=dict(type='DiversityAware', n_clusters=2)),
+    Row(
+        'density-aware (D2ADA)', dict(type='DensityAware'), {k: ('two domains',) for k in OF_IMAGES}
+    ),
+    Row(
+        'domain classifier', dict(type='DomainClassifier'), {k: ('two domains',) for k in OF_IMAGES}
+    ),
+    Row('inter-frame (LiDAL)', dict(type='InterFrame'), OF_SCANS),
+    Row(
+        'entropy, one class per unit',
+        dict(type='Composed', score='Entropy'),
+        DENSE,
+        oracle=dict(dominant=True),
+    ),
+    Row('pixels', dict(type='PixelUncertainty', per_image=2), {'pixels': PIXELS}),
+    Row('box uncertainty', dict(type='BoxUncertainty'), {'images': ('boxes', 'tags', 'masks')}),
+    Row('image core-set', dict(type='ImageCoreSet'), {'images': ('boxes', 'tags', 'masks')}),
+    Row('class-balanced random', dict(type='ClassBalancedRandom'), {'images': ('tags',)}),
+    Row('loss on tags', dict(type='WeakLoss'), {'images': ('tags',)}),
+    Row('box in box (BiB)', dict(type='BoxInBox'), {'images': ('tags',)}),
+    Row('points on objects', dict(type='PointUncertainty'), {'points': ('masks',)}),
+    Row('masks of objects', dict(type='MaskUncertainty'), {'objects': ('masks',)}),
+)
+
+
+def cells() -> Iterator[tuple[Row, str, str, bool]]:
+    """Row, unit, task, and whether it works, of every cell."""
+    for row in ROWS:
+        for unit in UNITS if row.takes_units else row.works:
+            for task in TASKS:
+                yield row, unit, task, task in row.works.get(unit, ())
+
+
+def config_of(row: Row, unit: str) -> dict[str, Any]:
+    """The dict `acquisition` of a cell."""
+    return {**row.config, **({'unit': UNITS[unit]} if row.takes_units else {})}
