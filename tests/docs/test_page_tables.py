@@ -16,6 +16,7 @@ from dense_al.sandbox.worlds import WORLDS
 from dense_al.structures.budget import BUDGET_UNITS
 
 DOCS = ROOT / 'docs'
+WORLD_CONFIGS = ROOT / 'configs/_base_/sandbox'
 
 
 def words(text):
@@ -62,7 +63,7 @@ def worlds():
 
 def test_worlds_hold_what_the_table_says():
     for path, world, root, n_train, n_val, *_ in worlds():
-        given = read_config(ROOT / path)['sandbox']
+        given = read_config(WORLD_CONFIGS / path)['sandbox']
         spec = WORLDS[world][0](**given['spec'])
         counts = [
             spec.count(s) * (spec.length(s) if world == 'town' else 1) for s in ('train', 'val')
@@ -72,7 +73,7 @@ def test_worlds_hold_what_the_table_says():
 
 def test_every_world_of_the_sandbox_option_is_in_the_table():
     listed = {row[0] for row in worlds()}
-    assert {f'configs/{path}' for path in SANDBOXES.values()} <= listed
+    assert {path.rsplit('/', 1)[1] for path in SANDBOXES.values()} <= listed
 
 
 def test_fields_of_the_specs_are_all_there():
