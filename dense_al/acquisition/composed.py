@@ -15,7 +15,7 @@ from dense_al.acquisition.scan_scores import GeometryScore
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError
-from dense_al.structures import ElementRows, Query, SegPrediction
+from dense_al.structures import ElementRows, SegPrediction
 
 
 @ACQUISITIONS.register
@@ -108,25 +108,24 @@ class Composed(Acquisition):
             self._fixed[function, sample] = found
         return found
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
-        if self.random:
-            rows = replace(rows, score=given.rng.random(len(rows)))
+    def scored(self, rows: ElementRows, given: Selection) -> ElementRows:
+        score = given.rng.random(len(rows)) if self.random else rows.score
         if self.weight == 'rarity':
-            score = F.class_balanced_score(rows.score, rows.category, given.n_classes)
-            rows = replace(rows, score=score)
+            score = F.class_balanced_score(score, rows.category, given.n_classes)
         if self.weight == 'class':
             counts = given.ledger.class_counts(given.n_classes)
             factor = (counts.sum() + given.n_classes) / (counts + 1)
-            rows = replace(rows, score=rows.score * factor[rows.category])
+            score = score * factor[rows.category]
+        return replace(rows, score=score)
+
+    def order(
+        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+    ) -> np.ndarray:
+        keep: np.ndarray = np.arange(len(rows))
         if self.prefilter is not None:
-            keep = asked | _best(rows.score, ~asked, self.prefilter)
-            rows, asked = rows.take(keep), asked[keep]
-        rows, labelled = self.guided(rows, asked, given)
-        spend = given.spend(self.kind, rows)
-        picks = self.sampler(rows, labelled, spend, given.amount, given.rng)
-        return self.query(rows, picks, spend[~labelled], given)
+            keep = np.flatnonzero(asked | _best(rows.score, ~asked, self.prefilter))
+        rows, asked, spend = rows.take(keep), asked[keep], spend[keep]
+        return keep[self.sampled(self.sampler, rows, asked, spend, given)]
 
 
 def _scores(score: Any) -> list[tuple[Any, float]]:

@@ -5,7 +5,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import take
+from dense_al.acquisition.base import by_score, take
 from dense_al.registry import SAMPLERS
 from dense_al.structures import ElementRows
 
@@ -43,9 +43,7 @@ class TopK:
         amount: float,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        shuffled = rng.permutation(np.flatnonzero(~labelled))
-        order = shuffled[np.argsort(-rows.score[shuffled], kind='stable')]
-        return take(order, spend, amount)
+        return take(by_score(rows.score, ~labelled, rng), spend, amount)
 
 
 @SAMPLERS.register
