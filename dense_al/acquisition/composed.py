@@ -10,8 +10,7 @@ import torch
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import SHORT
 from dense_al.acquisition.base import Acquisition, Selection, check_share
-from dense_al.acquisition.region_samplers import ClassMixtures, ProbabilitySampler
-from dense_al.acquisition.scan_scores import GeometryScore
+from dense_al.acquisition.samplers import described
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError
@@ -84,10 +83,7 @@ class Composed(Acquisition):
             if prediction.features is None:
                 raise ValueError('Expected a prediction with features, but got none')
             features = unit_features(prediction.features.cpu().numpy(), unit_map, n)
-        if isinstance(self.sampler, ClassMixtures):
-            features = self.sampler.mixtures(prediction.probs, unit_map, n)
-        elif isinstance(self.sampler, ProbabilitySampler) and features is not None:
-            features = self.sampler.encode(prediction.probs, features, unit_map)
+        features = described(self.sampler, prediction.probs, features, unit_map, n)
         category = dominant(prediction.labels, unit_map, n) if self.weight else None
         return ElementRows.of_sample(sample, score, size, category, features)
 
@@ -97,7 +93,7 @@ class Composed(Acquisition):
         """(R,) one score of the units of a sample."""
         if (function, sample) in self._fixed:
             return self._fixed[function, sample]
-        if isinstance(function, GeometryScore):
+        if 'points' in function.needs:
             points = units.points(sample)  # type: ignore[attr-defined]
             values = function.of_points(prediction.probs, points)
         else:

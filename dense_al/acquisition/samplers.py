@@ -3,6 +3,7 @@
 from typing import ClassVar, Protocol
 
 import numpy as np
+import torch
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import by_score, take
@@ -26,6 +27,26 @@ class Sampler(Protocol):
     ) -> np.ndarray:
         """Row numbers to ask, best first, that spend at most `amount`."""
         ...
+
+
+def described(
+    sampler: Sampler,
+    probs: torch.Tensor,
+    features: np.ndarray | None,
+    unit_map: np.ndarray,
+    n_units: int,
+) -> np.ndarray | None:
+    """What the rows of a sample carry as features: a sampler's own `describe`, or their features.
+
+    Args:
+        sampler: With or without a method `describe(probs, features, unit_map, n_units)`.
+        probs: (C, H, W) probabilities.
+        features: (R, D) mean features of the units, None where the sampler needs none.
+        unit_map: (H, W) unit ids.
+        n_units: Number of units R.
+    """
+    describe = getattr(sampler, 'describe', None)
+    return features if describe is None else describe(probs, features, unit_map, n_units)
 
 
 @SAMPLERS.register
