@@ -83,9 +83,7 @@ def read_config(path: str | Path) -> Config:
         except FileNotFoundError as error:
             raise ConfigError(f'In {path}: {error}') from error
         except Exception as error:  # a config is a program, which may fail in any way
-            raise ConfigError(
-                f'Could not read {path}: {type(error).__name__}: {error}'
-            ) from error
+            raise ConfigError(f'Could not read {path}: {type(error).__name__}: {error}') from error
 
 
 def apply_sandbox(cfg: Config, configs: Path) -> Config:

@@ -2,7 +2,7 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,8 @@ class Acquisition(ABC):
             `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.
         form: What a label of a whole sample must be (`pixels`, `boxes` or `masks`); None: anything.
+        input: What a sample must be, `image` or `scan`; None: either.
+        reads_tags: Whether it must know the tags of all samples.
         per_sample: How many units it asks of a sample in one round at most; None: no limit.
         unit: Config of its units, see `dense_al.regions`.
         subset: Share of the samples, drawn anew each round, that are observed; None: all.
@@ -87,6 +89,8 @@ class Acquisition(ABC):
     observes: frozenset[str] = frozenset({'pool'})
     kind: str = 'image'
     form: str | None = None
+    input: str | None = None
+    reads_tags: bool = False
     per_sample: int | None = None
     unit: Any = None
     options: Any = None
@@ -183,6 +187,32 @@ class Acquisition(ABC):
             given: As of the query.
         """
         return None
+
+
+def check_of_pixels(score: Any, field: str) -> Any:
+    """Returns a score that is one of the single pixels of an image.
+
+    Raises:
+        ConfigError: It is drawn at random, or needs the places of points.
+    """
+    if not callable(score):
+        raise ConfigError(
+            f'Expected `{field}` to be a score of the pixels of a prediction, but got '
+            f'{type(score).__name__}'
+        )
+    return score
+
+
+def common_input(scores: Iterable[Any]) -> str | None:
+    """What a sample must be for all of some scores, `image` or `scan`; None: either.
+
+    Raises:
+        ConfigError: One is of images, another one of scans.
+    """
+    found = sorted({score.input for score in scores if getattr(score, 'input', None)})
+    if len(found) > 1:
+        raise ConfigError('Expected scores of images or of scans, but got some of each')
+    return found[0] if found else None
 
 
 def check_share(name: str, share: float | None) -> float | None:

@@ -9,7 +9,7 @@ import torch
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import SHORT
-from dense_al.acquisition.base import Acquisition, Selection, check_share
+from dense_al.acquisition.base import Acquisition, Selection, check_share, common_input
 from dense_al.acquisition.region_samplers import ClassMixtures, ProbabilitySampler
 from dense_al.acquisition.scan_scores import GeometryScore
 from dense_al.acquisition.scores import Random
@@ -67,6 +67,7 @@ class Composed(Acquisition):
         needs = frozenset().union(self.sampler.needs, *(s.needs for s, _ in self.scores))
         self.needs = needs | {'probs'} if weight else needs
         self.observes = self.sampler.observes
+        self.input = common_input(score for score, _ in self.scores)
         self._fixed: dict[tuple[Any, int], np.ndarray] = {}  # scores that no round changes
 
     def observe(self, prediction: SegPrediction | None, sample: int, units: Units) -> ElementRows:

@@ -11,7 +11,13 @@ import numpy as np
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import Mean
-from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.base import (
+    Acquisition,
+    Selection,
+    check_of_pixels,
+    check_share,
+    take,
+)
 from dense_al.acquisition.composed import unit_features
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
@@ -43,7 +49,8 @@ class RegionsOfDomains(Acquisition):
                 f'Expected `acquisition.source_images` to be an integer of at least 1, '
                 f'but got {source_images!r}'
             )
-        self.unit, self.uncertainty, self.source_images = unit, uncertainty, source_images
+        self.uncertainty = check_of_pixels(uncertainty, 'acquisition.uncertainty')
+        self.unit, self.source_images = unit, source_images
         self.subset = check_share('subset', subset)
         self.needs = frozenset({'probs', 'features'}) | uncertainty.needs
 

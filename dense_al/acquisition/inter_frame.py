@@ -62,6 +62,7 @@ class InterFrame(Acquisition):
     needs = frozenset({'probs'})
     observes = frozenset({'pool', 'labelled'})
     kind = 'region'
+    input = 'scan'
 
     def __init__(
         self,

@@ -12,7 +12,15 @@ import numpy as np
 import torch
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.base import (
+    Acquisition,
+    Selection,
+    check_of_pixels,
+    check_share,
+    common_input,
+    take,
+)
+from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, SCORES, ConfigError
 from dense_al.structures import ElementRows, Query, SegPrediction
@@ -67,7 +75,10 @@ class PixelUncertainty(Acquisition):
                     f'but got {number!r}'
                 )
         self.score = SCORES.build(score, 'acquisition.score')
+        if not isinstance(self.score, Random):
+            check_of_pixels(self.score, 'acquisition.score')
         self.needs = self.score.needs
+        self.input = common_input([self.score])
         self.offered = self.per_sample = per_image or candidates
         self.top = check_share('top', top)
         self.min_distance = min_distance

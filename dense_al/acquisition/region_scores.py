@@ -19,6 +19,7 @@ class RIPU:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({'probs'})
+    input: ClassVar[str] = 'image'
 
     def __init__(self, radius: int = 1, uncertainty_radius: int | None = None) -> None:
         near = radius if uncertainty_radius is None else uncertainty_radius

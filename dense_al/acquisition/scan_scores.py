@@ -13,11 +13,13 @@ class GeometryScore:
     """A score that sees the points of a scan beside the predictions.
 
     Attributes:
+        input: What a sample must be.
         fixed: Whether it depends on the points alone, so that it is the same in every round.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({'probs'})
     fixed: ClassVar[bool] = False
+    input: ClassVar[str] = 'scan'
 
     def of_points(self, probs: torch.Tensor, points: np.ndarray) -> np.ndarray:
         """(N, 1) float64 score of each point.

@@ -51,6 +51,7 @@ class ClassBalancedRandom(_Images):
     """
 
     kind = 'image'
+    reads_tags = True
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         rows = rows.sorted_by_key()

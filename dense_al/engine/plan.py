@@ -139,16 +139,20 @@ def plan(learner: Learner, exact: bool = False) -> str:
     )
 
 
-def _share(
-    learner: Learner, acquisition: Acquisition, budget: Budget, pool: PoolEstimate
-) -> float:
+def _share(learner: Learner, acquisition: Acquisition, budget: Budget, pool: PoolEstimate) -> float:
     """Share of the pool that one round asks, 0 where nobody knows it beforehand.
 
     Raises:
         ConfigError: The budget pays for no unit.
     """
+    if acquisition.kind == 'tags' and not pool.least(budget):
+        raise ConfigError(
+            'Expected a budget in units or percent for tags, as their price is not known before '
+            f'they are, but got one in {budget.unit}'
+        )
     # How many objects there will be is not known, nor what their points are of the pool.
-    if _of_objects(learner, acquisition) or not pool.amount(budget):
+    by_object = budget.unit == 'per_object' or not pool.amount(budget)
+    if by_object or _of_objects(learner, acquisition):
         return 0.0
     amount, least = budget.amount(learner.task.manifest.pool_elements), pool.least(budget)
     if amount * (1 + 1e-9 if pool.exact else 10) < least:
