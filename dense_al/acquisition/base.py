@@ -92,6 +92,7 @@ class Acquisition(ABC):
             `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.
         form: What a label of a whole sample must be (`pixels`, `boxes` or `masks`); None: anything.
+        reads_tags: Whether it must know the tags of all samples.
         per_sample: How many units it asks of a sample in one round at most; None: no limit.
         unit: Config of its units, see `dense_al.regions`.
         subset: Share of the samples, drawn anew each round, that are observed; None: all.
@@ -103,6 +104,7 @@ class Acquisition(ABC):
     observes: frozenset[str] = frozenset({'pool'})
     kind: str = 'image'
     form: str | None = None
+    reads_tags: bool = False
     per_sample: int | None = None
     unit: Any = None
     options: Any = None

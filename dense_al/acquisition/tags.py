@@ -35,6 +35,7 @@ class ClassBalancedRandom(_Images):
     """
 
     kind = 'image'
+    reads_tags = True
 
     def order(
         self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
