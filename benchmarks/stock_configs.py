@@ -30,6 +30,7 @@ from stock_table import FIELDS, read_rows, summary
 
 from dense_al.adapters import surgery
 from dense_al.adapters.framework import FrameworkTask
+from dense_al.adapters.runner import release
 from dense_al.adapters.task import TrainJob
 from dense_al.config import read_config
 from dense_al.engine.main import _parse, build
@@ -236,16 +237,17 @@ class Trial:
         step = 'ask'
         try:
             learner.label_initially()
-            step = 'training data'
             ledger, here = learner.store.ledger(before=0), self.folder / 'work/run/000/train'
             job = TrainJob(0, ledger, learner.units, here, self.folder / 'none.pth', None, 0)
-            shown = learner.task._answered(job)
-            batch = [shown[0], shown[0]]
             step = 'round'
             with without_initialising():
                 runner, _ = learner.task._runner(job, 'train')
                 runner.build_optim_wrapper(runner.optim_wrapper)
                 runner.build_val_loop(runner._val_loop)
+            step = 'training data'
+            shown = runner._train_dataloader.dataset
+            batch = [shown[0], shown[0]]
+            release(runner.experiment_name)
             del runner
             step = 'losses'
             model = learner.task._model()
@@ -259,7 +261,9 @@ class Trial:
 
     def _losses(self, model: Any, batch: Sequence[Any]) -> None:
         from mmengine.dataset import pseudo_collate
+        from mmengine.logging import MessageHub
 
+        MessageHub.get_current_instance().update_info('iter', 0)  # as a Runner does
         data = model.data_preprocessor(pseudo_collate(batch), True)
         with torch.no_grad():
             losses = model(**data, mode='loss')
@@ -310,7 +314,7 @@ def _try_all(args: argparse.Namespace, listed: Sequence[tuple[str, str, Path]]) 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--packages', nargs='+', default=PACKAGES, choices=PACKAGES)
-    parser.add_argument('--match', default='*', help='a glob that names of configs fit')
+    parser.add_argument('--match', nargs='+', default=['*'], help='globs, one of which names fit')
     parser.add_argument('--limit', type=int, help='configs tried at most')
     parser.add_argument(
         '--forward', action='store_true', help='one of each family, with what follows a dry run'
@@ -322,7 +326,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shipped = {package: configs_of(package) for package in args.packages}
     listed = in_turns([(p, name, path) for p in shipped for name, path in shipped[p]])
     try:
-        _try_all(args, [item for item in listed if fnmatch.fnmatch(item[1], args.match)])
+        fits = [item for item in listed if any(fnmatch.fnmatch(item[1], g) for g in args.match)]
+        _try_all(args, fits)
     finally:
         logging.disable(logging.NOTSET)
     command = 'python benchmarks/stock_configs.py' + (' --forward' if args.forward else '')

@@ -115,6 +115,7 @@ def brief(error: BaseException, most: int = 300) -> str:
 
 def short(detail: str, most: int = 160) -> str:
     """A detail for a table: no folders of this machine, no column marks."""
+    detail = re.sub(r', the current sys.path is.*', '', detail)
     text = re.sub(r'(/[\w.+-]+)+/([\w.+-]+)', r'\2', detail)
     return text.replace('|', '/')[:most]
 

@@ -86,7 +86,10 @@ def _shares(rows: Rows, package: str) -> Iterator[str]:
     ran = [row for row in rows if row['forward']]
     if ran:
         works = sum(row['forward'] == 'works' for row in ran)
-        yield f'- {package}: {works} of {len(ran)} also ask, load, train a step and observe.'
+        yield (
+            f'- {package}: {works} of {len(ran)} also ask, load a batch, build a round and compute '
+            'losses (nothing is trained); those that read probabilities observe an image.'
+        )
 
 
 def _details(rows: Rows) -> Iterator[str]:

@@ -92,6 +92,7 @@ class Acquisition(ABC):
             `labelled`, `source` (another domain, labelled already).
         kind: Kind of its units.
         form: What a label of a whole sample must be (`pixels`, `boxes` or `masks`); None: anything.
+        reads_tags: Whether it must know the tags of all samples.
         per_sample: How many units it asks of a sample in one round at most; None: no limit.
         unit: Config of its units, see `dense_al.regions`.
         subset: Share of the samples, drawn anew each round, that are observed; None: all.
@@ -103,6 +104,7 @@ class Acquisition(ABC):
     observes: frozenset[str] = frozenset({'pool'})
     kind: str = 'image'
     form: str | None = None
+    reads_tags: bool = False
     per_sample: int | None = None
     unit: Any = None
     options: Any = None
@@ -147,19 +149,6 @@ class Acquisition(ABC):
             )
         return asked
 
-    def guided(
-        self, rows: ElementRows, asked: np.ndarray, given: Selection
-    ) -> tuple[ElementRows, np.ndarray]:
-        """What a sampler sees: rows that may be asked and rows that are labelled.
-
-        What was declined is neither, so that nothing keeps its distance from it.
-
-        Returns:
-            The rows in their order, and (N,) bool which are labelled.
-        """
-        seen = ~asked | given.ledger.labelled(self.kind, rows)
-        return rows.take(seen), asked[seen]
-
     @abstractmethod
     def observe(self, prediction: Any, sample: int, units: Units) -> ElementRows:
         """Turns one prediction into one row per unit.
@@ -196,13 +185,53 @@ class Acquisition(ABC):
             )
         return Query.of_rows(self.kind, rows.take(picks))
 
-    @abstractmethod
     def select(self, rows: ElementRows, given: Selection) -> Query:
         """Chooses what to ask; the order of `rows` does not matter.
 
         Raises:
             NothingLeftError: Every unit was asked before.
         """
+        rows = rows.sorted_by_key()
+        asked = self.asked(rows, given)
+        rows = self.scored(rows, given)
+        spend = given.spend(self.kind, rows)
+        picks = take(self.order(rows, asked, spend, given), spend, given.amount)
+        return self.query(rows, picks, spend[~asked], given)
+
+    def scored(self, rows: ElementRows, given: Selection) -> ElementRows:
+        """Rows with the scores that only the whole pool and the ledger tell; as observed here."""
+        return rows
+
+    def order(
+        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+    ) -> np.ndarray:
+        """Row numbers, best first: all that may be asked, or as many as the budget pays for.
+
+        Here by score, ties in seeded random order.
+
+        Args:
+            rows: By key, with their scores.
+            asked: (N,) bool, rows that are not asked again.
+            spend: (N,) how much of the budget each row takes.
+            given: The budget, what is labelled, and the source of randomness.
+        """
+        return by_score(rows.score, ~asked, given.rng)
+
+    def sampled(
+        self,
+        sampler: Callable[..., np.ndarray],
+        rows: ElementRows,
+        asked: np.ndarray,
+        spend: np.ndarray,
+        given: Selection,
+    ) -> np.ndarray:
+        """The order of a sampler, which sees the rows that may be asked and those labelled.
+
+        What was declined is neither, so that nothing keeps its distance from it.
+        """
+        seen = np.flatnonzero(~asked | given.ledger.labelled(self.kind, rows))
+        rows, labelled, spend = rows.take(seen), asked[seen], spend[seen]
+        return seen[sampler(rows, labelled, spend, given.amount, given.rng)]
 
     def pseudo(self, rows: ElementRows, query: Query, given: Selection) -> Query | None:
         """Units that the model labels itself for the next round; None for none.
@@ -224,6 +253,12 @@ def check_share(name: str, share: float | None) -> float | None:
     if share is not None and not 0 < share <= 1:
         raise ConfigError(f'Expected `acquisition.{name}` in (0, 1], but got {share!r}')
     return share
+
+
+def by_score(score: np.ndarray, among: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Row numbers of the rows `among`, (N,) bool, highest score first, ties in random order."""
+    shuffled = rng.permutation(np.flatnonzero(among))
+    return shuffled[np.argsort(-score[shuffled], kind='stable')]
 
 
 def take(order: np.ndarray, spend: np.ndarray, amount: float) -> np.ndarray:

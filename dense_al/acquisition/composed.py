@@ -10,12 +10,11 @@ import torch
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import SHORT
 from dense_al.acquisition.base import Acquisition, Selection, check_share
-from dense_al.acquisition.region_samplers import ClassMixtures, ProbabilitySampler
-from dense_al.acquisition.scan_scores import GeometryScore
+from dense_al.acquisition.samplers import described
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError
-from dense_al.structures import ElementRows, Query, SegPrediction
+from dense_al.structures import ElementRows, SegPrediction
 
 
 @ACQUISITIONS.register
@@ -84,10 +83,7 @@ class Composed(Acquisition):
             if prediction.features is None:
                 raise ValueError('Expected a prediction with features, but got none')
             features = unit_features(prediction.features.cpu().numpy(), unit_map, n)
-        if isinstance(self.sampler, ClassMixtures):
-            features = self.sampler.mixtures(prediction.probs, unit_map, n)
-        elif isinstance(self.sampler, ProbabilitySampler) and features is not None:
-            features = self.sampler.encode(prediction.probs, features, unit_map)
+        features = described(self.sampler, prediction.probs, features, unit_map, n)
         category = dominant(prediction.labels, unit_map, n) if self.weight else None
         return ElementRows.of_sample(sample, score, size, category, features)
 
@@ -97,7 +93,7 @@ class Composed(Acquisition):
         """(R,) one score of the units of a sample."""
         if (function, sample) in self._fixed:
             return self._fixed[function, sample]
-        if isinstance(function, GeometryScore):
+        if 'points' in function.needs:
             points = units.points(sample)  # type: ignore[attr-defined]
             values = function.of_points(prediction.probs, points)
         else:
@@ -108,25 +104,24 @@ class Composed(Acquisition):
             self._fixed[function, sample] = found
         return found
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
-        if self.random:
-            rows = replace(rows, score=given.rng.random(len(rows)))
+    def scored(self, rows: ElementRows, given: Selection) -> ElementRows:
+        score = given.rng.random(len(rows)) if self.random else rows.score
         if self.weight == 'rarity':
-            score = F.class_balanced_score(rows.score, rows.category, given.n_classes)
-            rows = replace(rows, score=score)
+            score = F.class_balanced_score(score, rows.category, given.n_classes)
         if self.weight == 'class':
             counts = given.ledger.class_counts(given.n_classes)
             factor = (counts.sum() + given.n_classes) / (counts + 1)
-            rows = replace(rows, score=rows.score * factor[rows.category])
+            score = score * factor[rows.category]
+        return replace(rows, score=score)
+
+    def order(
+        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+    ) -> np.ndarray:
+        keep: np.ndarray = np.arange(len(rows))
         if self.prefilter is not None:
-            keep = asked | _best(rows.score, ~asked, self.prefilter)
-            rows, asked = rows.take(keep), asked[keep]
-        rows, labelled = self.guided(rows, asked, given)
-        spend = given.spend(self.kind, rows)
-        picks = self.sampler(rows, labelled, spend, given.amount, given.rng)
-        return self.query(rows, picks, spend[~labelled], given)
+            keep = np.flatnonzero(asked | _best(rows.score, ~asked, self.prefilter))
+        rows, asked, spend = rows.take(keep), asked[keep], spend[keep]
+        return keep[self.sampled(self.sampler, rows, asked, spend, given)]
 
 
 def _scores(score: Any) -> list[tuple[Any, float]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import Mean
-from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.base import Acquisition, Selection, by_score, check_share, take
 from dense_al.acquisition.composed import unit_features
 from dense_al.acquisition.scores import pixel_score
 from dense_al.pool import Units
@@ -142,9 +142,8 @@ class DensityAware(RegionsOfDomains):
         first = take(by_density, spend, share)
         left = asked.copy()
         left[first] = True
-        shuffled = given.rng.permutation(np.flatnonzero(~left))
-        by_score = shuffled[np.argsort(-target.score[shuffled], kind='stable')]
-        rest = take(by_score, spend, given.amount - spend[first].sum())
+        rest = by_score(target.score, ~left, given.rng)
+        rest = take(rest, spend, given.amount - spend[first].sum())
         picks = np.concatenate([first, rest])
         # What a unit was chosen by is what its score says.
         score = target.score.copy()

@@ -1,17 +1,17 @@
 """Images to label with boxes, by what a detector says of them (Riedlinger et al. 2023)."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dense_al.acquisition.base import Acquisition, Selection, check_share, take
 from dense_al.acquisition.functional import detection as D
 from dense_al.acquisition.functional.weighted_k_center import weighted_k_center
-from dense_al.acquisition.samplers import FeatureSampler, KCenter, Sampler, TopK
+from dense_al.acquisition.samplers import FeatureSampler, KCenter, Sampler
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, ConfigError, nearest
-from dense_al.structures import DetectionOptions, DetPrediction, ElementRows, Query
+from dense_al.structures import DetectionOptions, DetPrediction, ElementRows
 
 SCORES = ('Entropy', 'Margin', 'MutualInformation', 'MCDropout')
 STOCHASTIC = ('MutualInformation', 'MCDropout')
@@ -52,14 +52,6 @@ class ImagesWithBoxes(Acquisition):
         One at least: where nothing is found an image would be free, and all such images be asked.
         """
         return max((scores > self.object_thr).sum(), 1.0) if 'boxes' in self.needs else np.nan
-
-    def _sampled(
-        self, sampler: Sampler, rows: ElementRows, asked: np.ndarray, given: Selection
-    ) -> Query:
-        rows, labelled = self.guided(rows, asked, given)
-        spend = given.spend(self.kind, rows)
-        picks = sampler(rows, labelled, spend, given.amount, given.rng)
-        return self.query(rows, picks, spend[~labelled], given)
 
 
 @ACQUISITIONS.register
@@ -167,11 +159,8 @@ class BoxUncertainty(ImagesWithBoxes):
             return D.released_mutual_information(passes)[:, None]
         return D.mutual_information(D.renormalised(passes))[:, None]
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
-        rows = replace(rows, score=self._scores(rows, given))
-        return self._sampled(TopK(), rows, asked, given)
+    def scored(self, rows: ElementRows, given: Selection) -> ElementRows:
+        return replace(rows, score=self._scores(rows, given))
 
     def _scores(self, rows: ElementRows, given: Selection) -> np.ndarray:
         """(N,) score of each image."""
@@ -208,6 +197,35 @@ class MostAlike(FeatureSampler):
         return order[np.concatenate([[0], rest])]
 
 
+class WeightedKCenter:
+    """Rows that are farthest from the labelled ones, distances multiplied by their scores.
+
+    Args:
+        always: Whether distances to the rows that were chosen count so as well.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({'features'})
+    observes: ClassVar[frozenset[str]] = frozenset({'pool', 'labelled'})
+
+    def __init__(self, always: bool) -> None:
+        self.always = always
+
+    def __call__(
+        self,
+        rows: ElementRows,
+        labelled: np.ndarray,
+        spend: np.ndarray,
+        amount: float,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        assert rows.features is not None
+        n = int(min((~labelled).sum(), 1 + amount // spend[~labelled].min()))
+        order = weighted_k_center(
+            rows.features, labelled, rows.score, n=n, always=self.always, rng=rng
+        )
+        return take(order, spend, amount)
+
+
 @ACQUISITIONS.register
 class ImageCoreSet(ImagesWithBoxes):
     """Images that cover the pool in the space of the head's outputs (Sener and Savarese 2018).
@@ -242,6 +260,8 @@ class ImageCoreSet(ImagesWithBoxes):
             )
         alike = released and metric == 'cosine'
         self.sampler: Sampler = MostAlike() if alike else KCenter(metric)
+        if weight:
+            self.sampler = WeightedKCenter(always=not released)
         self.weight, self.released = weight, released
         self.needs = frozenset({'image_features', 'boxes'} if weight else {'image_features'})
         self.observes = frozenset({'pool', 'labelled'})
@@ -260,16 +280,7 @@ class ImageCoreSet(ImagesWithBoxes):
             score = float(entropy.max(initial=0.0))
         return self._rows(prediction, units, score, prediction.image_features)
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
-        if not self.weight:
-            return self._sampled(self.sampler, rows, asked, given)
-        rows, labelled = self.guided(rows, asked, given)
-        assert rows.features is not None
-        spend = given.spend(self.kind, rows)
-        n = int(min((~labelled).sum(), 1 + given.amount // spend[~labelled].min()))
-        order = weighted_k_center(
-            rows.features, labelled, rows.score, n=n, always=not self.released, rng=given.rng
-        )
-        return self.query(rows, take(order, spend, given.amount), spend[~labelled], given)
+    def order(
+        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+    ) -> np.ndarray:
+        return self.sampled(self.sampler, rows, asked, spend, given)

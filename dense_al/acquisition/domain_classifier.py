@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import Selection, check_share, take
+from dense_al.acquisition.base import Selection, by_score, check_share, take
 from dense_al.acquisition.density_aware import RegionsOfDomains
 from dense_al.acquisition.scores import pixel_score
 from dense_al.registry import ACQUISITIONS, ConfigError
@@ -51,8 +51,7 @@ class DomainClassifier(RegionsOfDomains):
         asked = self.asked(target, given)
         domain = domain_probability(source.features, target.features)
         score = F.aada_score(domain, np.maximum(target.score, 0))
-        shuffled = given.rng.permutation(np.flatnonzero(~asked))
-        order = shuffled[np.argsort(-score[shuffled], kind='stable')]
+        order = by_score(score, ~asked, given.rng)
         spend = given.spend(self.kind, target)
         if self.top is not None:
             paid = len(take(order, spend, given.amount))

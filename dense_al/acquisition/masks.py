@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import NothingLeftError, Selection, take
+from dense_al.acquisition.base import Acquisition, Selection
 from dense_al.acquisition.points import PointUncertainty
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS
@@ -57,13 +57,9 @@ class MaskUncertainty(PointUncertainty):
         )
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
-        if len(rows) == 0:
-            raise NothingLeftError('Expected objects without a mask, but got none')
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
+        return Acquisition.select(self, rows, given)  # no pixel is drawn
+
+    def scored(self, rows: ElementRows, given: Selection) -> ElementRows:
         if self.metric == 'random':
             rows = replace(rows, score=given.rng.random(len(rows)))
-        order = given.rng.permutation(np.flatnonzero(~asked))
-        order = order[np.argsort(-rows.score[order], kind='stable')]
-        spend = given.spend(self.kind, rows)
-        return self.query(rows, take(order, spend, given.amount), spend[~asked], given)
+        return rows

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.base import Acquisition, Selection, check_share
 from dense_al.acquisition.scores import pixel_score
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, ConfigError
@@ -133,12 +133,10 @@ class PixelUncertainty(Acquisition):
             order = rng.random(score.shape)  # the highest of equal keys: a draw without return
         return F.ripu_select(order, self.offered, 0, active=closed, block=block)
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        rows = rows.take(~self.asked(rows, given))
-        order = given.rng.permutation(len(rows))
-        # Where the pixels were drawn, the budget must not choose the best of the draws.
+    def order(
+        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+    ) -> np.ndarray:
         if self.top is None:
-            order = order[np.argsort(-rows.score[order], kind='stable')]
-        spend = given.spend(self.kind, rows)
-        return self.query(rows, take(order, spend, given.amount), spend, given)
+            return super().order(rows, asked, spend, given)
+        # The pixels were drawn: the budget must not choose the best of the draws.
+        return given.rng.permutation(np.flatnonzero(~asked))

@@ -96,6 +96,12 @@ class ProbabilitySampler(FeatureSampler):
     needs: ClassVar[frozenset[str]] = frozenset({'probs', 'features'})
     observes: ClassVar[frozenset[str]] = frozenset({'pool'})
 
+    def describe(
+        self, probs: torch.Tensor, features: np.ndarray, unit_map: np.ndarray, n_units: int
+    ) -> np.ndarray:
+        """See `described`."""
+        return self.encode(probs, features, unit_map)
+
     def encode(self, probs: torch.Tensor, features: np.ndarray, unit_map: np.ndarray) -> np.ndarray:
         """What the rows of a sample carry as features.
 
@@ -184,6 +190,12 @@ class ClassMixtures(FeatureSampler):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({'probs'})
+
+    def describe(
+        self, probs: torch.Tensor, features: None, unit_map: np.ndarray, n_units: int
+    ) -> np.ndarray:
+        """See `described`."""
+        return self.mixtures(probs, unit_map, n_units)
 
     def mixtures(self, probs: torch.Tensor, unit_map: np.ndarray, n_units: int) -> np.ndarray:
         """What the rows of a sample carry as features.

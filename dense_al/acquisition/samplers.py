@@ -3,9 +3,10 @@
 from typing import ClassVar, Protocol
 
 import numpy as np
+import torch
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import take
+from dense_al.acquisition.base import by_score, take
 from dense_al.registry import SAMPLERS
 from dense_al.structures import ElementRows
 
@@ -28,6 +29,26 @@ class Sampler(Protocol):
         ...
 
 
+def described(
+    sampler: Sampler,
+    probs: torch.Tensor,
+    features: np.ndarray | None,
+    unit_map: np.ndarray,
+    n_units: int,
+) -> np.ndarray | None:
+    """What the rows of a sample carry as features: a sampler's own `describe`, or their features.
+
+    Args:
+        sampler: With or without a method `describe(probs, features, unit_map, n_units)`.
+        probs: (C, H, W) probabilities.
+        features: (R, D) mean features of the units, None where the sampler needs none.
+        unit_map: (H, W) unit ids.
+        n_units: Number of units R.
+    """
+    describe = getattr(sampler, 'describe', None)
+    return features if describe is None else describe(probs, features, unit_map, n_units)
+
+
 @SAMPLERS.register
 class TopK:
     """The highest scores; ties in seeded random order."""
@@ -43,9 +64,7 @@ class TopK:
         amount: float,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        shuffled = rng.permutation(np.flatnonzero(~labelled))
-        order = shuffled[np.argsort(-rows.score[shuffled], kind='stable')]
-        return take(order, spend, amount)
+        return take(by_score(rows.score, ~labelled, rng), spend, amount)
 
 
 @SAMPLERS.register

@@ -4,16 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from dense_al.acquisition.base import Acquisition, Selection, take
+from dense_al.acquisition.base import Acquisition, Selection
 from dense_al.acquisition.detection import ImagesWithBoxes
-from dense_al.acquisition.samplers import TopK
 from dense_al.pool import TagStore, Units
 from dense_al.registry import ACQUISITIONS, ConfigError
-from dense_al.structures import DetPrediction, ElementRows, Query
+from dense_al.structures import DetPrediction, ElementRows
 
 
 class _Images(Acquisition):
-    """Whole images, chosen without a model."""
+    """Whole images, chosen without a model; at random, as none has a score."""
 
     unit: Any = {'type': 'Image'}
 
@@ -27,13 +26,6 @@ class ImageTags(_Images):
 
     kind = 'tags'
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
-        spend = given.spend(self.kind, rows)
-        picks = take(given.rng.permutation(np.flatnonzero(~asked)), spend, given.amount)
-        return self.query(rows, picks, spend[~asked], given)
-
 
 @ACQUISITIONS.register
 class ClassBalancedRandom(_Images):
@@ -43,10 +35,11 @@ class ClassBalancedRandom(_Images):
     """
 
     kind = 'image'
+    reads_tags = True
 
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
+    def order(
+        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+    ) -> np.ndarray:
         tags = TagStore(given.ledger.in_force())
         shown = np.zeros((len(rows), given.n_classes), bool)
         for i, sample in enumerate(rows.sample):
@@ -58,10 +51,7 @@ class ClassBalancedRandom(_Images):
                     'ImageTags'
                 )
             shown[i, known] = True
-        spend = given.spend(self.kind, rows)
-        counts = _classes_labelled(given, tags)
-        picks = take(balanced(shown, asked, counts, given.rng), spend, given.amount)
-        return self.query(rows, picks, spend[~asked], given)
+        return balanced(shown, asked, _classes_labelled(given, tags), given.rng)
 
 
 def _classes_labelled(given: Selection, tags: TagStore) -> np.ndarray:
@@ -121,8 +111,3 @@ class WeakLoss(ImagesWithBoxes):
         if prediction.weak_loss is None:
             raise ValueError('Expected a prediction with the loss on its tags, but got none')
         return self._rows(prediction, units, prediction.weak_loss)
-
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        rows = rows.sorted_by_key()
-        asked = self.asked(rows, given)
-        return self._sampled(TopK(), rows, asked, given)

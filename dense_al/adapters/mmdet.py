@@ -49,12 +49,13 @@ mean_ap.Pool = ThreadPool
 class MMDetTask(FrameworkTask):
     """A stock mmdet 3.x config as a task of the loop.
 
-    A label is all boxes of an image; of a model with a mask head, all masks.
+    A label is all boxes of an image; of a model that learns masks, all masks.
 
     Attributes:
         learns_points: Whether the model learns masks from single points of objects.
     """
 
+    form = 'boxes'
     scope = 'mmdet'
     provides = frozenset(
         {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
@@ -66,12 +67,11 @@ class MMDetTask(FrameworkTask):
     def __init__(self, cfg: Config, rounds: Rounds) -> None:
         check_metric(cfg['val_evaluator'], rounds.metric)
         roi_head = cfg['model'].get('roi_head') or {}
-        mask_head = _mask_head(cfg['model'])
-        self.form = 'boxes' if mask_head is None else 'masks'
-        self.learns_points = mask_head in POINT_HEADS
+        self.learns_points = _mask_head(cfg['model']) in POINT_HEADS
         self.learns_tags = type_name(roi_head) == 'WeakRoIHead'
         super().__init__(cfg, rounds)
         check_pipeline(self._pipeline)
+        self.form = label_form(cfg['model'], self._pipeline)
         if self._source is not None:
             raise ConfigError('Expected no `source` with mmdet: only mmseg learns from two domains')
 
@@ -91,7 +91,7 @@ class MMDetTask(FrameworkTask):
         """The objects of the data set without those to be ignored (crowds, difficult ones).
 
         Returns:
-            Boxes; of a model with a mask head `Instances` with masks.
+            Boxes; of a model that learns masks `Instances` with masks.
 
         Raises:
             ValueError: A class out of range, a box outside the image, or no mask where one is due.
@@ -273,6 +273,17 @@ def check_pipeline(pipeline: Sequence[Any]) -> None:
                 'Expected a training pipeline that loads boxes and masks of objects, but got '
                 f'`{name}`, which loads {loads}; answers of detectors hold no more than objects'
             )
+
+
+def label_form(model: Any, pipeline: Sequence[Any]) -> str:
+    """What a label of an image is: `masks` where the model learns them, else `boxes`.
+
+    Args:
+        model: The model's config. Some learn masks without a mask head: Mask2Former, RTMDet-Ins.
+        pipeline: Of the training data set, which then loads them.
+    """
+    loads = any(step.get('with_mask') for step in pipeline if isinstance(step, dict))
+    return 'masks' if loads or _mask_head(model) is not None else 'boxes'
 
 
 def _mask_head(model: Any) -> str | None:

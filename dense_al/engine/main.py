@@ -135,6 +135,7 @@ def build(args: argparse.Namespace) -> Learner:
     initial_budget = construct(Budget, first, 'rounds.initial.budget') if first else budget
     _check_pixels(task, oracle, [a for a in (acquisition, initial) if isinstance(a, Acquisition)])
     _check_points(task, oracle, acquisition)
+    _check_samples(task, acquisition, initial)
     _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
     _check_source(task, rounds, acquisition)
     folder = work_dir.parent / 'regions'
@@ -235,6 +236,22 @@ def _check_points(task: Task, oracle: Oracle, acquisition: Acquisition) -> None:
         raise ConfigError(
             f'Expected a model with masks, as `acquisition` asks about a {acquisition.kind} of an '
             'object, but got a detector of boxes'
+        )
+
+
+def _check_samples(task: Task, acquisition: Acquisition, initial: Any) -> None:
+    """Refuses regions of objects, and what reads tags without any."""
+    name = type(acquisition).__name__
+    if acquisition.kind == 'region' and task.form != 'pixels':
+        raise ConfigError(
+            f'Expected `acquisition.unit` to be Image, as a model that learns {task.form} cannot '
+            f'learn from parts of an image, but got {acquisition.unit}'
+        )
+    asks_tags = isinstance(initial, Acquisition) and initial.kind == 'tags'
+    if acquisition.reads_tags and not asks_tags:
+        raise ConfigError(
+            f'Expected `rounds.initial.acquisition` of type ImageTags, as {name} chooses by the '
+            'tags of all images, but they are not asked'
         )
 
 

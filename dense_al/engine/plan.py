@@ -154,8 +154,14 @@ def _share(
     Raises:
         ConfigError: The budget pays for no unit.
     """
-    if _of_objects(learner, acquisition):
-        return 0.0  # how many there will be nobody knows, nor what their points are of the pool
+    if acquisition.kind == 'tags' and not pool.least(budget):
+        raise ConfigError(
+            'Expected a budget in units or percent for tags, as their price is not known before '
+            f'they are, but got one in {budget.unit}'
+        )
+    # How many objects there will be is not known, nor what their points are of the pool.
+    if budget.unit == 'per_object' or _of_objects(learner, acquisition):
+        return 0.0
     whole = pool.amount(budget)
     if whole <= 0:
         return None

@@ -1,5 +1,6 @@
-"""Which acquisition asks about which units of which task: declared here, and tested cell by cell."""
+"""Which acquisition asks about which units of which task: declared here, tested cell by cell."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,7 @@ def composed(name: str, works: dict[str, tuple[str, ...]], **config: Any) -> Row
 
 
 DENSE = {'Image': (*PIXELS, 'scans'), **REGIONS}
+ADAPTED: dict[str, tuple[str, ...]] = {unit: ('two domains',) for unit in ('Image', *OF_IMAGES)}
 ROWS: tuple[Row, ...] = (
     composed('random', {'Image': EVERYWHERE, **REGIONS}, score='Random'),
     composed('entropy', DENSE, score='Entropy'),
@@ -76,25 +78,21 @@ ROWS: tuple[Row, ...] = (
     composed('CDAL', DENSE, sampler='ClassMixtures'),
     composed('CLUE', DENSE, score='Entropy', sampler='Clue'),
     composed('ReDAL', DENSE, score='Entropy', sampler=dict(type='DiversityAware', n_clusters=2)),
-    Row(
-        'density-aware (D2ADA)', dict(type='DensityAware'), {k: ('two domains',) for k in OF_IMAGES}
-    ),
-    Row(
-        'domain classifier', dict(type='DomainClassifier'), {k: ('two domains',) for k in OF_IMAGES}
-    ),
-    Row('inter-frame (LiDAL)', dict(type='InterFrame'), OF_SCANS),
+    Row('density-aware (D2ADA)', dict(type='DensityAware'), ADAPTED),
+    Row('domain classifier (AADA)', dict(type='DomainClassifier'), ADAPTED),
+    Row('inter-frame (LiDAL)', dict(type='InterFrame'), {'Image': ('scans',), **OF_SCANS}),
     Row(
         'entropy, one class per unit',
         dict(type='Composed', score='Entropy'),
         DENSE,
         oracle=dict(dominant=True),
     ),
-    Row('pixels', dict(type='PixelUncertainty', per_image=2), {'pixels': PIXELS}),
+    Row('pixels', dict(type='PixelUncertainty', per_image=2), {'pixels': (*PIXELS, 'scans')}),
     Row('box uncertainty', dict(type='BoxUncertainty'), {'images': ('boxes', 'tags', 'masks')}),
     Row('image core-set', dict(type='ImageCoreSet'), {'images': ('boxes', 'tags', 'masks')}),
     Row('class-balanced random', dict(type='ClassBalancedRandom'), {'images': ('tags',)}),
     Row('loss on tags', dict(type='WeakLoss'), {'images': ('tags',)}),
-    Row('box in box (BiB)', dict(type='BoxInBox'), {'images': ('tags',)}),
+    Row('box in box (BiB)', dict(type='BoxInBox'), {'images': ('boxes', 'tags')}),
     Row('points on objects', dict(type='PointUncertainty'), {'points': ('masks',)}),
     Row('masks of objects', dict(type='MaskUncertainty'), {'objects': ('masks',)}),
 )
@@ -111,3 +109,31 @@ def cells() -> Iterator[tuple[Row, str, str, bool]]:
 def config_of(row: Row, unit: str) -> dict[str, Any]:
     """The dict `acquisition` of a cell."""
     return {**row.config, **({'unit': UNITS[unit]} if row.takes_units else {})}
+
+
+def page() -> str:
+    """The matrix as a page of Markdown."""
+    lines = [
+        '# Which acquisition asks about what',
+        '',
+        'Each cell names the units that work: `al_train.py --dry-run` accepts them in a tiny',
+        'world, and refuses all others with an error that says why. `tests/test_matrix.py` tries',
+        'them all and checks this page, which `python -m dense_al.testing.matrix` prints.',
+        '',
+        '| acquisition | ' + ' | '.join(TASKS) + ' |',
+        '|---' * (len(TASKS) + 1) + '|',
+    ]
+    for row in ROWS:
+        of_task = [[u for u, tasks in row.works.items() if task in tasks] for task in TASKS]
+        lines.append(f'| {row.name} | ' + ' | '.join(', '.join(u) or '-' for u in of_task) + ' |')
+    lines += ['', 'Tasks are tried with these configs, whose acquisition is replaced:', '']
+    lines += [f'- {task}: `configs/{path}`' for task, path in TASKS.items()]
+    lines += ['', 'Acquisitions, beside their units:', '']
+    for row in ROWS:
+        oracle = f', `oracle = {row.oracle}`' if row.oracle else ''
+        lines.append(f'- {row.name}: `{row.config}`{oracle}')
+    return '\n'.join(lines) + '\n'
+
+
+if __name__ == '__main__':
+    sys.stdout.write(page())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dense_al.acquisition import Composed
+from dense_al.acquisition import Composed, KMeansPlusPlus
 from dense_al.acquisition.composed import dominant, unit_features
 from dense_al.registry import ACQUISITIONS, ConfigError
 from dense_al.testing.contract import AcquisitionContract
@@ -157,3 +157,24 @@ def test_unit_features_cover_units_between_the_cells():
     units[:, 4:] = 1
     units[7, 7] = 2  # holds no cell centre: takes the cell it lies in
     assert unit_features(features, units, 3).tolist() == [[1.0], [2.0], [3.0]]
+
+
+class TestOwnDescription(AcquisitionContract):
+    """A sampler that describes units in its own way, and inherits nothing."""
+
+    class Sampler:
+        needs = frozenset({'probs'})
+        observes = frozenset({'pool'})
+
+        def describe(self, probs, features, unit_map, n_units):
+            assert features is None
+            return unit_features(probs.cpu().numpy(), unit_map, n_units)
+
+        def __call__(self, rows, labelled, spend, amount, rng):
+            assert rows.features.shape[1] == 4
+            return KMeansPlusPlus()(rows, labelled, spend, amount, rng)
+
+    def acquisition(self):
+        acquisition = Composed(unit=GRID, score='Entropy')
+        acquisition.sampler = self.Sampler()
+        return acquisition

@@ -34,7 +34,7 @@ def test_what_is_missing_is_named(task, given, missing):
     needs = ACQUISITIONS.build(given, 'acquisition').needs
     message = rf'for {task.samples}, which may need .*, but got one that needs .*{missing}'
     with pytest.raises(ConfigError, match=message):
-        object.__new__(task).check_model(needs)  # no model is built for it
+        object.__new__(task).check_config(needs)  # no model is built for it
 
 
 @pytest.mark.parametrize(

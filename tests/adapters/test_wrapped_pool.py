@@ -60,3 +60,15 @@ def test_norms_of_several_processes_become_local():
     model = dict(neck=dict(norm_cfg=dict(type='SyncBN')), heads=[dict(type='MMSyncBN', eps=1.0)])
     surgery.local_norms(model)
     assert model == dict(neck=dict(norm_cfg=dict(type='BN')), heads=[dict(type='BN', eps=1.0)])
+
+
+def test_masks_are_asked_where_a_model_learns_them_without_a_mask_head():
+    from dense_al.adapters.mmdet import label_form
+
+    boxes = [dict(type='LoadAnnotations', with_bbox=True)]
+    masks = [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]
+    assert label_form(dict(type='RetinaNet'), boxes) == 'boxes'
+    assert label_form(dict(type='Mask2Former', panoptic_head=dict()), masks) == 'masks'
+    assert label_form(dict(type='CondInst', mask_head=dict(type='CondInstMaskHead')), boxes) == (
+        'masks'
+    )

@@ -376,6 +376,23 @@ def test_a_run_goes_on_with_its_own_method_only(finished, small_config, option, 
     assert (whole / 'config.py').read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    'option',
+    ['oracle.noise=0.1', 'optim_wrapper.optimizer.lr=0.5', 'model.backbone.base_channels=8'],
+)
+def test_a_run_goes_on_with_its_own_data_model_and_oracle_only(
+    finished, small_config, option, caplog
+):
+    _, whole = finished
+    before = (whole / 'config.py').read_bytes()
+    assert run(small_config(), whole, '--resume', '--cfg-options', option) == MISTAKE
+    assert f'Expected `{option.split("=")[0]}`' in caplog.text
+    assert f'but got {option.split("=")[1]}; --allow-other-environment' in caplog.text
+    assert (whole / 'config.py').read_bytes() == before
+    options = ['log_level=ERROR', 'rounds.checkpoint_interval=50']
+    assert run(small_config(), whole, '--resume', '--cfg-options', *options) == 0
+
+
 def test_reading_a_config_leaves_nothing_behind(tmp_path, monkeypatch):
     import tempfile
 

@@ -142,8 +142,6 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatc
 
 
 MISTAKES = {
-    'acquisition.score.type=RIPU': 'for scans, which may need features, points, probs, but got one '
-    'that needs grid',
     'train_dataloader.dataset.format=semantic_kity': 'Did you mean `semantic_kitti`',
     'train_dataloader.dataset.splt=train': 'Did you mean `split`',
     'train_dataloader.dataset.split=trian': 'Did you mean `train`',

@@ -59,6 +59,7 @@ def test_configs_of_other_tasks_are_known():
 def test_folders_of_the_machine_are_not_in_the_table():
     error = FileNotFoundError("No file '/home/me/.venv/configs/gfl.py' | [Errno 2]")
     assert why.brief(error) == "FileNotFoundError: No file 'gfl.py' / [Errno 2]"
+    assert why.short('No module x, the current sys.path is: /home/me') == 'No module x'
 
 
 def test_families_take_turns():
