@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 from page_reader import ROOT, read, rows
 
-from dense_al.adapters.task import INITIAL_KEYS, Rounds
+from dense_al.adapters.task import INITIAL, Rounds
 from dense_al.analysis.curves import AXES
 from dense_al.config import SANDBOXES, read_config
 from dense_al.engine.main import INTERRUPTED, MISTAKE, WAITING
@@ -54,7 +54,7 @@ def test_keys_of_rounds_are_all_there():
     listed = {word for row in table for word in words(row[0])} - {'or'}
     assert listed == {field.name for field in fields(Rounds)}
     initial = next(row[1] for row in table if row[0] == 'initial')
-    assert set(INITIAL_KEYS) <= set(words(initial))
+    assert set(INITIAL) <= set(words(initial))
 
 
 def worlds():
