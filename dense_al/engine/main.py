@@ -28,7 +28,7 @@ from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError, RunStore
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, ScanUnits, build_regions
-from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, construct
+from dense_al.registry import ACQUISITIONS, ORACLES, UNITS, ConfigError, construct
 from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import WHOLE, Budget
 
@@ -180,6 +180,7 @@ def _initial(acquisition: Acquisition, rounds: Rounds, task: Task) -> Acquisitio
             'one that does not; `model.roi_head` of type WeakRoIHead does'
         )
     if initial.kind not in WHOLE and initial.unit != acquisition.unit:
+        UNITS.build(initial.unit, f'{field}.unit')
         raise ConfigError(
             f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
             f'but got {initial.unit}'
