@@ -73,7 +73,8 @@ def _tiny_config(name):
 
 def _shrink(model):
     """Makes a model small that takes seconds to build; nothing is ever shown to it."""
-    if model['backbone'].get('depth', 18) > 18:
+    resnet = str(model['backbone']['type']).startswith('ResNet')
+    if resnet and model['backbone']['depth'] > 18:
         model['backbone']['depth'] = 18
     if 'channels' in model.get('decode_head', {}):
         model['decode_head']['channels'] = 8

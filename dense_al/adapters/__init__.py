@@ -34,4 +34,11 @@ def build_task(cfg: Any, rounds: Any, partial: bool) -> Any:
         return ScanTask(cfg, rounds)
     from dense_al.adapters.mmseg import MMSegTask
 
-    return MMSegTask(cfg, rounds, partial)
+    try:
+        return MMSegTask(cfg, rounds, partial)
+    except ConfigError as error:
+        if cfg.get('default_scope') is not None:
+            raise
+        raise ConfigError(
+            f'{error} (`default_scope` is not given, so this is taken for a config of mmseg)'
+        ) from error

@@ -85,25 +85,26 @@ def check_parts(cfg: Config) -> None:
     for key in ('model', 'train_cfg', 'optim_wrapper', 'train_dataloader', 'val_dataloader'):
         if not isinstance(cfg.get(key), dict):
             raise ConfigError(f'Expected the dict `{key}`, but got {cfg.get(key)!r}')
-    for key in ('val_evaluator', 'param_scheduler', 'custom_hooks'):
-        optional = key != 'val_evaluator' and cfg.get(key) is None
-        if not optional and not _are_dicts(cfg.get(key)):
-            raise ConfigError(f'Expected `{key}` to be a dict or dicts, but got {cfg.get(key)!r}')
+    _check_dicts(cfg.get('val_evaluator'), 'val_evaluator')
+    for key in ('param_scheduler', 'custom_hooks'):
+        if cfg.get(key) is not None:
+            _check_dicts(cfg[key], key)
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if key != 'test_dataloader' or cfg.get(key) is not None:
             _check_loader(cfg.get(key), key)
     for key in ('roi_head', 'mask_head'):
-        _check_head(cfg['model'].get(key), f'model.{key}')
+        if cfg['model'].get(key) is not None:
+            _check_dicts(cfg['model'][key], f'model.{key}')
+
+
+def _check_dicts(value: Any, field: str) -> None:
+    if not _are_dicts(value):
+        raise ConfigError(f'Expected `{field}` to be a dict or dicts, but got {value!r}')
 
 
 def _are_dicts(value: Any) -> bool:
     listed = value if isinstance(value, (list, tuple)) else [value]
     return all(isinstance(one, dict) for one in listed)
-
-
-def _check_head(head: Any, field: str) -> None:
-    if head is not None and not _are_dicts(head):
-        raise ConfigError(f'Expected `{field}` to be a dict, but got {head!r}')
 
 
 def _check_loader(loader: Any, field: str) -> None:
@@ -119,7 +120,10 @@ def _check_loader(loader: Any, field: str) -> None:
         value = loader.get(name)
         if not isinstance(value, dict) and (name == 'dataset' or value is not None):
             raise ConfigError(f'Expected `{field}.{name}` to be a dict, but got {value!r}')
-    for part in surgery.unwrapped(loader['dataset'], f'{field}.dataset'):
+    parts = [loader['dataset']]
+    if field == 'train_dataloader':
+        parts = list(surgery.unwrapped(loader['dataset'], f'{field}.dataset'))
+    for part in parts:
         check_steps(part.get('pipeline', []), f'{field}.dataset.pipeline')
 
 
@@ -178,7 +182,9 @@ def check_training(
         ConfigError: Something cannot be built.
     """
     cfg = copy.deepcopy(cfg)
-    with naming('train_cfg'):
+    schedulers = f'{prefix}param_scheduler'
+    _check_dicts(cfg.get('param_scheduler') or [], schedulers)
+    with naming(schedulers):
         surgery.set_length(cfg, iterations, epochs, per_epoch=1, old_per_epoch=1)
     for i, hook in enumerate(surgery.listed(cfg.get('custom_hooks'))):
         with naming(f'custom_hooks[{i}]'):
@@ -190,7 +196,7 @@ def check_training(
     if isinstance(optimizer, OptimWrapperDict):
         return
     for i, scheduler in enumerate(surgery.listed(cfg.get('param_scheduler'))):
-        with naming(f'{prefix}param_scheduler[{i}]'):
+        with naming(f'{schedulers}[{i}]'):
             PARAM_SCHEDULERS.build(dict(scheduler), default_args={'optimizer': optimizer})
 
 
@@ -204,7 +210,7 @@ def check_evaluation(cfg: Config) -> None:
         ConfigError: Something cannot be built, or a file is missing.
     """
     given = copy.deepcopy(cfg['val_dataloader']['dataset'])
-    if given.get('type') not in surgery.UNWRAPPED:
+    if 'dataset' not in given and 'datasets' not in given:  # wrappers do not know it
         given['serialize_data'] = False  # which takes longer than everything else
     with naming('val_dataloader.dataset'):
         dataset = DATASETS.build(given)

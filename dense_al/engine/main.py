@@ -29,7 +29,7 @@ from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError, RunStore, write_text
 from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, ScanUnits, build_regions
-from dense_al.registry import ACQUISITIONS, ORACLES, ConfigError, construct
+from dense_al.registry import ACQUISITIONS, ORACLES, UNITS, ConfigError, construct
 from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import Budget
 
@@ -205,6 +205,7 @@ def _initial(acquisition: Acquisition, rounds: Rounds, task: Task) -> Acquisitio
         )
     # Regions alone are those of some unit; pixels and points have the same numbers everywhere.
     if initial.kind == 'region' and initial.unit != acquisition.unit:
+        UNITS.build(initial.unit, f'{field}.unit')
         raise ConfigError(
             f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
             f'but got {initial.unit}'

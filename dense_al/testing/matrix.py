@@ -116,9 +116,9 @@ def page() -> str:
     lines = [
         '# Which acquisition asks about what',
         '',
-        'Each cell names the units that work: `al_train.py --dry-run` accepts them in a tiny',
-        'world, and refuses all others with an error that says why. `tests/test_matrix.py` tries',
-        'them all and checks this page, which `python -m dense_al.testing.matrix` prints.',
+        'Each cell names the units that work: `al_train.py --dry-run` accepts them on tiny data,',
+        'and refuses all others with an error that says why. `tests/test_matrix.py` tries them all',
+        'and checks this page, which `python -m dense_al.testing.matrix` prints.',
         '',
         '| acquisition | ' + ' | '.join(TASKS) + ' |',
         '|---' * (len(TASKS) + 1) + '|',
