@@ -1,0 +1,3 @@
+_base_ = [
+    '../_base_/sandbox/streets_domains_weighted.py', '../_base_/acquisition/superpixel_entropy.py',
+    '../_base_/schedule/domain_rounds.py']
