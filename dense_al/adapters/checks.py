@@ -12,7 +12,14 @@ import mmengine.registry
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
-from mmengine.registry import DATASETS, HOOKS, PARAM_SCHEDULERS, TRANSFORMS, Registry
+from mmengine.registry import (
+    DATASETS,
+    HOOKS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+    WEIGHT_INITIALIZERS,
+    Registry,
+)
 from mmengine.runner import Runner
 
 from dense_al.adapters import surgery
@@ -73,22 +80,23 @@ def _registered(kind: str) -> set[str]:
     return names
 
 
-def check_parts(cfg: Config) -> None:
+def check_parts(cfg: Config, prefix: str = '') -> None:
     """Checks that a config has the parts that every task reads.
 
     Args:
         cfg: The config.
+        prefix: Before the keys in messages.
 
     Raises:
         ConfigError: One is missing or of a wrong type.
     """
     for key in ('model', 'train_cfg', 'optim_wrapper', 'train_dataloader', 'val_dataloader'):
         if not isinstance(cfg.get(key), dict):
-            raise ConfigError(f'Expected the dict `{key}`, but got {cfg.get(key)!r}')
+            raise ConfigError(f'Expected the dict `{prefix}{key}`, but got {cfg.get(key)!r}')
     _check_dicts(cfg.get('val_evaluator'), 'val_evaluator')
     for key in ('param_scheduler', 'custom_hooks'):
         if cfg.get(key) is not None:
-            _check_dicts(cfg[key], key)
+            _check_dicts(cfg[key], f'{prefix}{key}')
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if key != 'test_dataloader' or cfg.get(key) is not None:
             _check_loader(cfg.get(key), key)
@@ -150,15 +158,20 @@ def check_pipeline(steps: Sequence[Any], field: str) -> None:
 
 
 def check_weights(cfg: Config) -> None:
-    """Looks for the files of weights that training begins with; those to download are not asked.
+    """Checks how weights are initialised; files to download are not asked for.
 
     Raises:
-        ConfigError: One is missing.
+        ConfigError: An unknown way, or a file is missing.
     """
     named = [('load_from', cfg.get('load_from'))]
     for node in surgery.dicts(cfg['model']):
         if node.get('type') == 'Pretrained':
             named.append(('init_cfg.checkpoint', node.get('checkpoint')))
+        for given in surgery.listed(node.get('init_cfg')):
+            name = given.get('type') if isinstance(given, dict) else given
+            if not isinstance(name, str) or WEIGHT_INITIALIZERS.get(name) is None:
+                known = _registered(WEIGHT_INITIALIZERS.name)
+                raise ConfigError(f'Unknown `init_cfg.type` {name!r}. {nearest(str(name), known)}')
     for field, path in named:
         if path is None and field == 'load_from':
             continue

@@ -182,6 +182,7 @@ class FrameworkTask(ABC):
             prefix = 'rounds.later.' if number else ''
             with checks.naming('rounds.later'):
                 cfg = self._config_of(number)
+            checks.check_parts(cfg, prefix)
             if number and 'model' in (rounds.later or {}):
                 with checks.naming('rounds.later.model'):
                     model = self._model(cfg)

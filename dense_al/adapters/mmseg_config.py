@@ -69,6 +69,10 @@ def check_metric(evaluator: Any, metric: str) -> None:
     names = ['aAcc']
     for node in listed:
         for kind in node.get('iou_metrics', ['mIoU']):
-            names += REPORTED.get(kind, ())
+            if kind not in tuple(REPORTED):
+                raise ConfigError(
+                    f'Unknown `val_evaluator.iou_metrics` {kind!r}. {nearest(str(kind), REPORTED)}'
+                )
+            names += REPORTED[kind]
     if metric not in names:
         raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, names)}')

@@ -228,5 +228,7 @@ def _scale(scheduler: dict[str, Any], factor: float) -> None:
             scheduler[key] = change(scheduler[key])
     if scheduler.get('begin'):
         scheduler['begin'] = change(scheduler['begin'])
+        if 'end' in scheduler:  # rounding must not leave nothing of it
+            scheduler['end'] = max(scheduler['end'], scheduler['begin'] + 1)
     if scheduler.get('milestones'):
         scheduler['milestones'] = [change(m) for m in scheduler['milestones']]

@@ -125,6 +125,7 @@ def build(args: argparse.Namespace) -> Learner:
     given = rounds.initial or {}
     first = given.get('budget')
     acquisition: Acquisition = ACQUISITIONS.build(cfg['acquisition'], 'acquisition')
+    UNITS.build(acquisition.unit, 'acquisition.unit')
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
