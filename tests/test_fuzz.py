@@ -148,7 +148,7 @@ def test_one_seed_one_mistake():
            'model': {'type': 'Net', 'norm': [1, (2, 3)]}}  # fmt: skip
     made = [str(mutated(cfg, np.random.default_rng(seed))) for seed in range(60)]
     again = [str(mutated(cfg, np.random.default_rng(seed))) for seed in range(60)]
-    assert made == again and len(set(made)) > 40
+    assert made == again and len(set(made)) > 30
     assert cfg['rounds'] == {'count': 3}  # the config itself is left as it is
 
 

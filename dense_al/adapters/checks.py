@@ -15,6 +15,7 @@ from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import (
     DATASETS,
     HOOKS,
+    OPTIMIZERS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
     WEIGHT_INITIALIZERS,
@@ -169,14 +170,19 @@ def check_weights(cfg: Config) -> None:
             named.append(('init_cfg.checkpoint', node.get('checkpoint')))
         for given in surgery.listed(node.get('init_cfg')):
             name = given.get('type') if isinstance(given, dict) else given
-            if not isinstance(name, str) or WEIGHT_INITIALIZERS.get(name) is None:
-                known = _registered(WEIGHT_INITIALIZERS.name)
-                raise ConfigError(f'Unknown `init_cfg.type` {name!r}. {nearest(str(name), known)}')
+            _check_name(name, WEIGHT_INITIALIZERS, 'init_cfg.type')
     for field, path in named:
         if path is None and field == 'load_from':
             continue
         if not isinstance(path, str) or ('://' not in path and not Path(path).is_file()):
             raise ConfigError(f'Expected `{field}` to be a file of weights, but got {path!r}')
+
+
+def _check_name(name: Any, registry: Registry, field: str) -> None:
+    """Refuses what a framework's registry does not have."""
+    if not isinstance(name, str) or registry.get(name) is None:
+        near = nearest(str(name), _registered(registry.name))
+        raise ConfigError(f'Unknown `{field}` {name!r}. {near}')
 
 
 def check_training(
@@ -204,6 +210,9 @@ def check_training(
             HOOKS.build(dict(hook))
     if 'Amp' in str(cfg['optim_wrapper'].get('type')):
         return  # it can be built on a GPU only
+    optimizer = cfg['optim_wrapper'].get('optimizer')
+    if isinstance(optimizer, dict):
+        _check_name(optimizer.get('type'), OPTIMIZERS, f'{prefix}optim_wrapper.optimizer.type')
     with naming(f'{prefix}optim_wrapper'), _quiet():
         optimizer = build_optim_wrapper(model, copy.deepcopy(cfg['optim_wrapper']))
     if isinstance(optimizer, OptimWrapperDict):

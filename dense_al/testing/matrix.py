@@ -1,7 +1,7 @@
 """Which acquisition asks about which units of which task: declared here, tested cell by cell."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class Row:
 
     name: str
     config: dict[str, Any]
-    works: dict[str, tuple[str, ...]]
+    works: Mapping[str, tuple[str, ...]]
     oracle: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -51,7 +51,7 @@ class Row:
         return all(unit in UNITS for unit in self.works)
 
 
-def composed(name: str, works: dict[str, tuple[str, ...]], **config: Any) -> Row:
+def composed(name: str, works: Mapping[str, tuple[str, ...]], **config: Any) -> Row:
     """A row of `Composed`."""
     return Row(name, dict(type='Composed', **config), works)
 
