@@ -58,7 +58,7 @@ class MMDetTask(FrameworkTask):
     form = 'boxes'
     scope = 'mmdet'
     provides = frozenset(
-        {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks'}
+        {'boxes', 'image_features', 'box_features', 'weak_loss', 'objects', 'masks', 'passes'}
     )
     samples = 'images to detect objects in'
     per_class = 'coco/{}_precision'
