@@ -237,7 +237,7 @@ def test_baselines_run(tmp_path, town, method):
 def test_every_sandbox_method_has_a_config_that_plans(town, tmp_path, capsys):
     for path in sorted(CONFIGS.glob('sandbox/town_*.py')):
         method = path.stem.removeprefix('town_')
-        config = write_config(tmp_path, method, town, more='budget = dict(per_round=1)\n')
+        config = write_config(tmp_path, method, town, more='budget = dict(per_round=10)\n')
         assert run(config, tmp_path / method, '--dry-run') == 0, method
     assert capsys.readouterr().out.count('13 classes') >= 10
 
