@@ -92,7 +92,7 @@ ROWS: tuple[Row, ...] = (
     Row('image core-set', dict(type='ImageCoreSet'), {'images': ('boxes', 'tags', 'masks')}),
     Row('class-balanced random', dict(type='ClassBalancedRandom'), {'images': ('tags',)}),
     Row('loss on tags', dict(type='WeakLoss'), {'images': ('tags',)}),
-    Row('box in box (BiB)', dict(type='BoxInBox'), {'images': ('boxes', 'tags')}),
+    Row('box in box (BiB)', dict(type='BoxInBox'), {'images': ('boxes', 'tags', 'masks')}),
     Row('points on objects', dict(type='PointUncertainty'), {'points': ('masks',)}),
     Row('masks of objects', dict(type='MaskUncertainty'), {'objects': ('masks',)}),
 )

@@ -260,6 +260,7 @@ def test_stock_configs_and_ten_lines(base, glyphs, tmp_path, capsys, monkeypatch
         ]
     head = 'model.bbox_head' if 'retina' in base else 'model.roi_head.bbox_head'
     options += [f'{head}.num_classes=10']
+    options += [f'val_evaluator.ann_file={glyphs}/annotations/instances_val.json']
     assert main(['mine.py', '--dry-run', '--cfg-options', *options]) == 0
     out = capsys.readouterr().out
     assert 'samples   12' in out and '10 classes' in out and 'needs     boxes' in out
