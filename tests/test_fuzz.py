@@ -39,7 +39,7 @@ MENDED = [
     (STREETS, 'model', None, 'Expected the dict `model`'),
     (STREETS, 'model.decode_head.channels', -1, 'Could not build `model`'),
     (STREETS, 'model.decode_head.type', 'FCNHed', 'Did you mean `FCNHead`'),
-    (STREETS, 'optim_wrapper.optimizer.type', 'AdamV', 'Did you mean `AdamW`'),
+    (STREETS, 'optim_wrapper.optimizer.type', 'AdamWW', 'Did you mean `AdamW`'),
     (STREETS, 'optim_wrapper.optimizer.lrr', 1, 'Could not build `optim_wrapper`'),
     (STREETS, 'param_scheduler.0.begn', 1, 'Could not build `param_scheduler[0]`'),
     (STREETS, 'rounds.later', {'optim_wrapper': {'optimizer': {'lrr': 1}}}, '`rounds.later.optim'),

@@ -296,7 +296,7 @@ def test_a_pseudo_labelled_region_rests_for_one_round():
     [
         (dict(mode='papper'), 'Expected `mode`'),
         (dict(n_neighbours=0), '`n_neighbours`'),
-        (dict(stride=1.5), '`stride`'),
+        (dict(stride=1.5), 'stride`'),
         (dict(max_distance=0), '`max_distance`'),
         (dict(min_distance=-1), '`min_distance`'),
         (dict(min_matched=2), '`min_matched`'),
