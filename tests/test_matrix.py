@@ -41,10 +41,7 @@ def test_cells_work_or_are_refused(place, name):
     for row, unit, task, works in matrix.cells():
         if row.name != name:
             continue
-        cfg = tiny_config(matrix.TASKS[task])
-        cfg['acquisition'] = matrix.config_of(row, unit)
-        cfg['oracle'] = {**cfg['oracle'], **row.oracle}
-        code, said = ended(place, cfg)
+        code, said = ended(place, matrix.config_of(row, unit, tiny_config(matrix.TASKS[task])))
         refused = code == MISTAKE and said.split(': ', 1)[-1].startswith(HOUSE)
         if (code == 0) != works or not (works or refused):
             wrong.append(f'{unit} of {task}: expected to work: {works}, but got {code} {said}')

@@ -129,16 +129,16 @@ def build(args: argparse.Namespace) -> Learner:
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
     on_main(lambda: prepare_sandbox(cfg))
     task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
-    task.check_config(acquisition.needs)
-    if args.dry_run and oracle.reads_labels:
-        task.check_labels([0])
     initial = _initial(acquisition, rounds, task)
     initial_budget = construct(Budget, first, 'rounds.initial.budget') if first else budget
     _check_pixels(task, oracle, [a for a in (acquisition, initial) if isinstance(a, Acquisition)])
     _check_points(task, oracle, acquisition)
     _check_samples(task, acquisition, initial)
-    _check_budgets(task, {'budget': budget, 'rounds.initial.budget': initial_budget})
+    _check_budgets(task, acquisition, {'budget': budget, 'rounds.initial.budget': initial_budget})
     _check_source(task, rounds, acquisition)
+    task.check_config(acquisition.needs)
+    if args.dry_run and oracle.reads_labels:
+        task.check_labels([0])
     folder = work_dir.parent / 'regions'
     units = build_regions(acquisition.unit, task.manifest, folder, task.scans)
     learner = Learner(
@@ -277,8 +277,13 @@ def _check_pixels(task: Task, oracle: Oracle, acquisitions: Sequence[Acquisition
             )
 
 
-def _check_budgets(task: Task, budgets: Mapping[str, Budget]) -> None:
-    """Refuses budgets for each object where there are none."""
+def _check_budgets(task: Task, acquisition: Acquisition, budgets: Mapping[str, Budget]) -> None:
+    """Refuses budgets for each object where there are none, or where images are asked."""
+    if budgets['budget'].unit == 'per_object' and acquisition.kind in WHOLE:
+        raise ConfigError(
+            "Expected `budget.unit` other than 'per_object', as `acquisition` asks about whole "
+            "images, but got 'per_object'"
+        )
     for field, budget in budgets.items():
         if budget.unit == 'per_object' and task.form == 'pixels':
             raise ConfigError(

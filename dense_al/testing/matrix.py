@@ -106,9 +106,21 @@ def cells() -> Iterator[tuple[Row, str, str, bool]]:
                 yield row, unit, task, task in row.works.get(unit, ())
 
 
-def config_of(row: Row, unit: str) -> dict[str, Any]:
-    """The dict `acquisition` of a cell."""
-    return {**row.config, **({'unit': UNITS[unit]} if row.takes_units else {})}
+def config_of(row: Row, unit: str, base: dict[str, Any]) -> dict[str, Any]:
+    """The config of a cell.
+
+    Args:
+        row: The acquisition.
+        unit: What it asks about.
+        base: A config of the task.
+    """
+    acquisition = {**row.config, **({'unit': UNITS[unit]} if row.takes_units else {})}
+    cfg = {**base, 'acquisition': acquisition, 'oracle': {**base['oracle'], **row.oracle}}
+    if unit.lower() in ('image', 'images') and base['budget']['unit'] == 'per_object':
+        # What asks about objects begins with the boxes of all images, which leaves no image to ask.
+        cfg['budget'] = dict(per_round=1, unit='units')
+        cfg['rounds'] = {**base['rounds'], 'initial': dict(budget=dict(per_round=3, unit='units'))}
+    return cfg
 
 
 def page() -> str:
