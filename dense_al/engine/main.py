@@ -31,7 +31,7 @@ from dense_al.oracles import Oracle, WaitingForAnswers
 from dense_al.regions import SampleRegions, ScanUnits, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, UNITS, ConfigError, construct
 from dense_al.sandbox import prepare_sandbox
-from dense_al.structures import Budget
+from dense_al.structures import WHOLE, Budget
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 WAITING, INTERRUPTED, MISTAKE = 3, 130, 2
