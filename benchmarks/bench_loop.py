@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from mmengine.runner import load_checkpoint
 
-from dense_al.engine.main import _parse, build
+from dense_al.engine.build import build
+from dense_al.engine.main import _parse
 from dense_al.engine.observe import observe
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/sandbox/streets_entropy.py'

@@ -33,7 +33,8 @@ from dense_al.adapters.framework import FrameworkTask
 from dense_al.adapters.runner import release
 from dense_al.adapters.task import TrainJob
 from dense_al.config import read_config
-from dense_al.engine.main import _parse, build
+from dense_al.engine.build import build
+from dense_al.engine.main import _parse
 from dense_al.engine.plan import plan
 from dense_al.registry import ConfigError
 

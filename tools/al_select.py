@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from dense_al.engine.main import MISTAKE, build
+from dense_al.engine.build import build
+from dense_al.engine.main import MISTAKE
 from dense_al.engine.once import select_once, write_selection
 
 

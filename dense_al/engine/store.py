@@ -96,6 +96,11 @@ class RunStore:
         self._on_phase = on_phase or (lambda name: None)
         self._lock: Any = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether the folder holds a run: its samples were written."""
+        return (self.work_dir / 'manifest.parquet').exists()
+
     def phase(self, name: str) -> None:
         """Marks a boundary between two phases of a round."""
         self._on_phase(name)

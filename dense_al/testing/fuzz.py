@@ -14,7 +14,8 @@ from typing import Any
 from mmengine.config import Config
 
 from dense_al.config import DICTS, apply_sandbox
-from dense_al.engine.main import CONFIGS, MISTAKE, main
+from dense_al.engine.build import CONFIGS
+from dense_al.engine.main import MISTAKE, main
 from dense_al.registry import ConfigError
 from dense_al.testing.mutations import Mutation
 

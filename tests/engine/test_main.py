@@ -10,6 +10,7 @@ from dense_al import machine
 from dense_al.acquisition import Composed, PixelUncertainty
 from dense_al.adapters.task import Rounds
 from dense_al.engine import INITIAL, RunStore
+from dense_al.engine import build as building
 from dense_al.engine import main as module
 from dense_al.engine.main import MISTAKE, WAITING, main
 from dense_al.engine.store import write_json
@@ -84,10 +85,10 @@ def test_pixels_come_before_regions():
         count=2, initial=dict(acquisition=dict(type='PixelUncertainty', score='Random'))
     )
     regions = Composed(unit=SUPERPIXELS, score='Entropy')
-    assert isinstance(module._initial(regions, rounds, StubTask()), PixelUncertainty)
+    assert isinstance(building._initial(regions, rounds, StubTask()), PixelUncertainty)
     other = dict(type='Composed', unit=dict(type='Superpixels', n_segments=9), score='Random')
     with pytest.raises(ConfigError, match='unit` to be Image or the units of `acquisition`'):
-        module._initial(regions, Rounds(count=2, initial=dict(acquisition=other)), StubTask())
+        building._initial(regions, Rounds(count=2, initial=dict(acquisition=other)), StubTask())
 
 
 def test_a_run_of_regions_that_begins_with_pixels(tmp_path):
