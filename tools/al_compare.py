@@ -25,9 +25,10 @@ from dense_al.analysis.compare import (
     format_gaps,
     format_table,
 )
-from dense_al.analysis.curves import AXES, is_run
+from dense_al.analysis.curves import AXES
 from dense_al.analysis.plot import learning_curves, to_png
 from dense_al.engine.predictions import predictions_of
+from dense_al.engine.reopen import is_run
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,17 +1,9 @@
 """Learning curves, comparisons of methods, pictures of queries, and the HTML report."""
 
-from dense_al.analysis.curves import (
-    Curve,
-    Round,
-    Run,
-    curve_of,
-    find_runs,
-    group_runs,
-    load_curve,
-    load_run,
-)
+from dense_al.analysis.curves import Curve, curve_of, load_curve
 from dense_al.analysis.gallery import Panel, region_maps_of, round_panels
 from dense_al.analysis.report import Gallery, write_report
+from dense_al.analysis.runs import Round, Run, group_runs, load_run
 from dense_al.analysis.statistics import (
     PairedInterval,
     RankCorrelation,
@@ -39,7 +31,6 @@ __all__ = [
     'area_under_curve',
     'common_range',
     'curve_of',
-    'find_runs',
     'group_runs',
     'labels_to_reach',
     'load_curve',

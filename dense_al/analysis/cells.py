@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dense_al.analysis.curves import AXES, Curve, Run
+from dense_al.analysis.curves import AXES, Curve
+from dense_al.analysis.runs import Run
 from dense_al.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,7 @@ def write_cell(path: Path, run: Run, key: str) -> None:
         key: Of its config.
     """
     trained = [r.train for r in run.rounds if r.train]
-    finished = (run.rounds[-1].path / 'train.json').stat().st_mtime
+    finished = run.store.committed_at(run.rounds[-1].index, 'train')
     content = {
         'key': key,
         'method': path.parent.name,

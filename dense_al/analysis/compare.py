@@ -16,7 +16,8 @@ from dense_al.analysis.cells import (
     read_cell,
     write_cell,
 )
-from dense_al.analysis.curves import Curve, load_curve, load_run
+from dense_al.analysis.curves import Curve, load_curve
+from dense_al.analysis.runs import load_run
 from dense_al.analysis.statistics import SummaryRow, gap_closed
 from dense_al.machine import cores
 

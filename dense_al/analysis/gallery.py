@@ -1,6 +1,5 @@
 """Pictures of what was asked, what was answered and what the model thought."""
 
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -10,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from dense_al.analysis.boxes import render_boxes
-from dense_al.analysis.curves import Round, Run
 from dense_al.analysis.drawing import UNASKED, decode_answers, render
 from dense_al.analysis.points import AskedPoint, render_points
+from dense_al.analysis.runs import Round, Run
 from dense_al.analysis.scan_pictures import asked_colours, read_points, render_scan, show_scan
-from dense_al.config import read_config
+from dense_al.engine import RunStore
+from dense_al.engine.reopen import units_of
 from dense_al.pool import InstanceStore
-from dense_al.regions import build_regions
 from dense_al.structures import (
     IGNORE,
     UNSURE,
@@ -28,7 +26,6 @@ from dense_al.structures import (
     Boxes,
     InstancePrediction,
     Instances,
-    Manifest,
     answers_of_table,
     decode_boxes,
     decode_labels,
@@ -148,13 +145,13 @@ def show_best(run: Run, number: int, region_map: RegionMap | None) -> None:
     if not columns or query is None or not len(query):
         raise ValueError(f'Expected a run on scans with a query in round {number} to show in 3-D')
     sample = query['sample'][0].as_py()
-    points = read_points(run.manifest['path'][sample], int(columns))
+    points = read_points(run.manifest.paths[sample], int(columns))
     asked = np.ones(len(points), bool)
     regions = None if region_map is None else region_map(sample)
     if (rounds[number].query or {}).get('kind') != 'image' and regions is not None:
         units = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
         asked = np.isin(regions, units).ravel()
-    show_scan(points, asked_colours(points, asked), run.manifest['name'][sample])
+    show_scan(points, asked_colours(points, asked), run.manifest.names[sample])
 
 
 def region_maps_of(work_dir: Path | str) -> RegionMap | None:
@@ -166,19 +163,8 @@ def region_maps_of(work_dir: Path | str) -> RegionMap | None:
     Returns:
         Sample -> (H, W) int, or None where the run recorded no regions.
     """
-    file = Path(work_dir) / 'environment.json'
-    recorded = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
-    if isinstance(recorded.get('regions'), dict) and 'cache_dir' in recorded['regions']:
-        recorded = recorded['regions']
-    if not recorded.get('regions') or not recorded.get('cache_dir'):
-        return None
-    manifest = Manifest.load(Path(work_dir) / 'manifest.parquet')
-    scans = None
-    if recorded.get('scan_columns'):
-        from dense_al.adapters.lidar import pool_scans  # loads models
-
-        scans = pool_scans(read_config(Path(work_dir) / 'config.py'))
-    return build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans).map
+    store = RunStore(work_dir)
+    return units_of(store).map if store.environment().get('regions') else None
 
 
 def _panel(
@@ -203,7 +189,7 @@ def _panel(
         note = f'Cannot be drawn: {error}'
     return Panel(
         sample=sample,
-        name=run.manifest['name'][sample],
+        name=run.manifest.names[sample],
         units=len(asked),
         best_rank=row + 1,
         best_score=query['score'][row].as_py(),
@@ -272,7 +258,7 @@ def _scan_pictures(
     side: int,
 ) -> tuple[dict[str, np.ndarray], str]:
     """The pictures of one scan, and what could not be drawn."""
-    path, columns = run.manifest['path'][sample], int(run.environment['scan_columns'])
+    path, columns = run.manifest.paths[sample], int(run.environment['scan_columns'])
     points = read_points(path, columns)
     whole = (round_.query or {}).get('kind') == 'image'
     regions = np.zeros(len(points), np.int64) if whole else None
@@ -294,10 +280,9 @@ def _scan_pictures(
 
 def _pseudo_units(round_: Round, sample: int) -> list[int]:
     """Units of a sample that the model labelled itself."""
-    path = round_.path / 'pseudo.parquet'
-    if not path.is_file():
+    table = round_.pseudo_table()
+    if table is None:
         return []
-    table = pq.read_table(path, columns=['sample', 'unit'])
     return table.filter(pa.array(table['sample'].to_numpy() == sample))['unit'].to_pylist()
 
 
@@ -312,11 +297,11 @@ def _objects(
     """Pictures of a sample whose objects are asked for points; None for any other."""
     paid = [a for r in run.all_rounds if r.index < round_.index for a in _answers_of(r, sample)]
     new = _answers_of(round_, sample)
-    store = InstanceStore([*paid, *new], np.array(run.manifest['width']))
+    store = InstanceStore([*paid, *new], run.manifest.widths)
     objects = store.boxes(sample)
     if not isinstance(objects, Instances) or objects.masks is not None:
         return None
-    width = run.manifest['width'][sample]
+    width = int(run.manifest.widths[sample])
     now = {a.unit for a in new if a.kind == 'point'}
     points = [
         AskedPoint(int(x), int(y), int(v), not now or int(y) * width + int(x) in now)
@@ -379,5 +364,5 @@ def _answers_by_sample(round_: Round, samples: Iterable[int]) -> dict[int, dict[
 
 
 def _load_image(run: Run, sample: int) -> np.ndarray:
-    with Image.open(run.manifest['path'][sample]) as image:
+    with Image.open(run.manifest.paths[sample]) as image:
         return np.asarray(image.convert('RGB'))

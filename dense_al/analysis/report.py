@@ -9,9 +9,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dense_al.analysis import sections
-from dense_al.analysis.curves import Run, curve_of, find_runs, group_runs, load_run
+from dense_al.analysis.curves import curve_of
 from dense_al.analysis.drawing import data_address
 from dense_al.analysis.gallery import Panel, Prediction, RegionMap, region_maps_of, round_panels
+from dense_al.analysis.runs import Run, group_runs, load_run
+from dense_al.engine.reopen import find_runs
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dense_al.analysis import plot
-from dense_al.analysis.curves import Curve, Round, Run, curve_of
+from dense_al.analysis.curves import Curve, curve_of
+from dense_al.analysis.runs import Round, Run
 from dense_al.analysis.statistics import (
     area_under_curve,
     common_range,

@@ -17,7 +17,7 @@ from dense_al.engine.distribution import on_main
 from dense_al.engine.environment import environment, plain, record, share_start
 from dense_al.engine.initial import named_samples
 from dense_al.engine.learner import Learner
-from dense_al.engine.store import RunStore, write_text
+from dense_al.engine.store import RunStore
 from dense_al.oracles import Oracle
 from dense_al.regions import SampleRegions, ScanUnits, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, UNITS, ConfigError, construct
@@ -119,7 +119,7 @@ def _begin(
     """Locks the folder, prepares the units, records what the run is begun with."""
     store, task = learner.store, learner.task
     store.lock()
-    if learner.oracle.reads_labels and not (store.work_dir / 'environment.json').exists():
+    if learner.oracle.reads_labels and not store.environment():
         task.check_labels()
     seen = task.manifest.pool
     if 'source' in learner.acquisition.observes:
@@ -132,7 +132,6 @@ def _begin(
     start = [plain(given), asdict(learner.initial_budget)]
     now = environment(args, cfg, task, plain(learner.acquisition.unit), units.maps.key, start)
     record(store, now, args.allow_other_environment)
-    store.phase('config')
-    write_text(store.work_dir / 'config.py', cfg.pretty_text)
+    store.write_config(cfg.pretty_text)
     if args.start_from is not None and share_start(store, args.start_from, now['start_key']):
         logger.info('initial labels and round 0 are those of %s', args.start_from)

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +12,7 @@ import torch
 from mmengine.config import Config
 
 from dense_al.engine.distribution import world
-from dense_al.engine.store import INITIAL, RunStore, json_text, write_json
+from dense_al.engine.store import INITIAL, RunStore, json_text
 from dense_al.registry import ConfigError
 
 # A bit-identical resume holds only while these stay, and a curve is one method's.
@@ -106,15 +104,13 @@ def record(store: RunStore, now: dict[str, Any], allow_other: bool) -> None:
     Raises:
         ConfigError: The run was begun with something else.
     """
-    path = store.work_dir / 'environment.json'
-    if path.exists() and not allow_other:
-        before = json.loads(path.read_text(encoding='utf-8'))
-        for key, old, new in _differences(before, now):
-            raise ConfigError(
-                f'Expected `{key}` {_said(old)} as when the run began, but got {_said(new)}; '
-                '--allow-other-environment goes on all the same'
-            )
-    write_json(path, now)
+    before = {} if allow_other else store.environment()
+    for key, old, new in _differences(before, now):
+        raise ConfigError(
+            f'Expected `{key}` {_said(old)} as when the run began, but got {_said(new)}; '
+            '--allow-other-environment goes on all the same'
+        )
+    store.write_environment(now)
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -182,28 +178,7 @@ def share_start(store: RunStore, other: Path, start_key: str) -> bool:
     there = RunStore(other)
     if store.read(INITIAL, 'query') is not None or there.read(0, 'train') is None:
         return False
-    found = json.loads((other / 'environment.json').read_text(encoding='utf-8'))
-    if found.get('start_key') != start_key:
+    if there.environment().get('start_key') != start_key:
         return False
-    # Commits after what they describe.
-    initial = (
-        'units.parquet', 'query.parquet', 'maps.parquet', 'query.json', 'answers.parquet',
-        'round.json',
-    )  # fmt: skip
-    for round_number, names in ((INITIAL, initial), (0, ('checkpoint.pth', 'train.json'))):
-        for name in names:
-            if (there.folder(round_number) / name).exists():
-                _link(there.folder(round_number) / name, store.folder(round_number) / name)
+    store.take_over_start(there)
     return True
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none; files of a run never change."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f'.{target.name}.tmp')
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)

@@ -8,30 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dense_al.config import read_config
+from dense_al.engine.reopen import answers_of, open_run, scans_of, units_of
 from dense_al.engine.store import RunStore
 from dense_al.pool import AnswerStore, InstanceStore, TagStore
-from dense_al.regions import build_regions
 from dense_al.registry import ConfigError
 from dense_al.structures import Answer, Manifest, holds_boxes, holds_tags
 
 FORMATS = ('png', 'coco', 'scans')
-
-
-def load_answers(work_dir: Path) -> tuple[Manifest, list[Answer], dict[str, Any]]:
-    """Manifest, answers in force and `environment.json` of a run, whatever round it has reached.
-
-    Raises:
-        ConfigError: The folder holds no run.
-    """
-    if not (work_dir / 'manifest.parquet').is_file():
-        raise ConfigError(f'Expected a run (manifest.parquet) in {work_dir}, but found none')
-    manifest = Manifest.load(work_dir / 'manifest.parquet')
-    recorded = json.loads((work_dir / 'environment.json').read_text(encoding='utf-8'))
-    store = RunStore(work_dir)
-    rounds = len(list((work_dir / 'rounds').glob('*'))) if (work_dir / 'rounds').is_dir() else 0
-    answers = store.ledger(before=rounds).in_force()
-    return manifest, [a for a in answers if a.source != 'model'], recorded
 
 
 def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> int:
@@ -48,9 +31,11 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
         Number of samples written: those with at least one answer.
 
     Raises:
-        ConfigError: No run, labels of another form, or `out` holds files.
+        FileNotFoundError: No run.
+        ConfigError: Labels of another form, or `out` holds files.
     """
-    manifest, answers, recorded = load_answers(work_dir)
+    run = open_run(work_dir)
+    manifest, answers, recorded = run.manifest(), answers_of(run), run.environment()
     holds = (holds_boxes, holds_tags)
     boxes = any(check(a.payload) for a in answers for check in holds)
     fitting = 'coco' if boxes else 'scans' if recorded.get('scan_columns') else 'png'
@@ -65,10 +50,9 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
         tags = TagStore([a for a in answers if a.kind == 'tags'])
         samples = sorted({*samples, *_tags(manifest, tags, recorded['classes'], out)})
     elif form == 'scans':
-        samples = _scans(work_dir, manifest, answers, recorded, out, copy_images)
+        samples = _scans(run, manifest, answers, out, copy_images)
     else:
-        units = build_regions(recorded['regions'], manifest, recorded['cache_dir'])
-        samples = _png(manifest, AnswerStore(answers, manifest, units), out)
+        samples = _png(manifest, AnswerStore(answers, manifest, units_of(run)), out)
     for sample in samples if form != 'scans' else ():
         _place(manifest.paths[sample], out / 'images' / manifest.names[sample], copy_images)
     text = '\n'.join(recorded['classes']) + '\n'
@@ -86,19 +70,11 @@ def _png(manifest: Manifest, answers: AnswerStore, out: Path) -> list[int]:
 
 
 def _scans(
-    work_dir: Path,
-    manifest: Manifest,
-    answers: list[Answer],
-    recorded: dict[str, Any],
-    out: Path,
-    copy: bool,
+    run: RunStore, manifest: Manifest, answers: list[Answer], out: Path, copy: bool
 ) -> list[int]:
     """`sequences/` as in SemanticKITTI: labels of the data set, its first ignored one elsewhere."""
-    from dense_al.adapters.lidar import pool_scans  # loads models
-
-    scans = pool_scans(read_config(work_dir / 'config.py'))
-    units = build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans)
-    store = AnswerStore(answers, manifest, units)
+    scans = scans_of(run)
+    store = AnswerStore(answers, manifest, units_of(run, scans))
     raw = np.zeros(256, '<u4')
     for label, number in sorted(scans.label_map.class_of.items(), reverse=True):
         raw[number] = label

@@ -5,11 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 
-from dense_al import ops
-from dense_al.adapters import build_task
-from dense_al.adapters.task import Rounds
+from dense_al.engine.reopen import task_of
 from dense_al.engine.store import RunStore
 from dense_al.registry import ConfigError
 from dense_al.structures import Boxes, DetectionOptions, InstancePrediction, MaskOptions
@@ -33,8 +30,7 @@ def predictions_of(work_dir: Path | str) -> Callable[[int, int], Prediction | No
         model is built when first needed.
     """
     store = RunStore(work_dir)
-    config = store.work_dir / 'config.py'
-    if not config.is_file():
+    if not store.config_file.is_file():
         return None
     task: list[Any] = []
 
@@ -42,7 +38,7 @@ def predictions_of(work_dir: Path | str) -> Callable[[int, int], Prediction | No
         if round_number < 0 or not store.checkpoint(round_number).is_file():
             return None
         if not task:
-            task.append(_task(config))
+            task.append(task_of(store))
         needs, options = _wanted(task[0])
         ledger = store.ledger(before=round_number)
         found = task[0].predict(
@@ -68,10 +64,3 @@ def _wanted(task: Any) -> tuple[frozenset[str], Any]:
     if task.form == 'pixels':
         return frozenset({'probs'}), None
     return frozenset({'boxes'}), DetectionOptions(score_thr=SHOWN)
-
-
-def _task(config: Path) -> Any:
-    """The run's task."""
-    ops.install()
-    cfg = Config.fromfile(str(config))
-    return build_task(cfg, Rounds(**cfg['rounds']), partial=False)

@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,16 @@ from dense_al.structures import (
 )
 
 INITIAL = -1
+# Table of a round -> the step that commits it.
+TABLES = {
+    'units': 'query', 'query': 'query', 'pseudo': 'query', 'maps': 'query', 'answers': 'round',
+}  # fmt: skip
+# What is shared by runs that start the same way: commits after what they describe.
+START = (
+    (INITIAL, ('units.parquet', 'query.parquet', 'maps.parquet', 'query.json', 'answers.parquet',
+               'round.json')),
+    (0, ('checkpoint.pth', 'train.json')),
+)  # fmt: skip
 
 
 class RunLockedError(RuntimeError):
@@ -70,6 +81,36 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_atomically(path, lambda temporary: pq.write_table(table, temporary))
 
 
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What `write_json` wrote; None where there is no file.
+
+    Raises:
+        ValueError: A damaged file.
+    """
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'Expected JSON in {path}, but got: {error}') from error
+    if not isinstance(value, dict):
+        raise ValueError(f'Expected an object in {path}, but got {type(value).__name__}')
+    return value
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """What `write_table` wrote.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A damaged file.
+    """
+    try:
+        return pq.read_table(path, columns=columns)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f'Expected a Parquet table in {path}, but got: {error}') from error
+
+
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding='utf-8')
 
@@ -98,8 +139,27 @@ class RunStore:
 
     @property
     def begun(self) -> bool:
-        """Whether the folder holds a run: its samples were written."""
-        return (self.work_dir / 'manifest.parquet').exists()
+        """Whether the folder holds a run: its samples were written, or something of a round."""
+        names = ('manifest.parquet', 'initial', 'rounds')
+        return any((self.work_dir / name).exists() for name in names)
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config."""
+        return self.work_dir / 'config.py'
+
+    def write_config(self, text: str) -> None:
+        """Writes the resolved config."""
+        self.phase('config')
+        write_text(self.config_file, text)
+
+    def environment(self) -> dict[str, Any]:
+        """What the run was begun with, {} where it is not recorded."""
+        return read_json(self.work_dir / 'environment.json') or {}
+
+    def write_environment(self, content: dict[str, Any]) -> None:
+        """Writes what the run is begun with."""
+        write_json(self.work_dir / 'environment.json', content)
 
     def phase(self, name: str) -> None:
         """Marks a boundary between two phases of a round."""
@@ -137,15 +197,33 @@ class RunStore:
         """Weights at the end of a round's training."""
         return self.folder(round_number) / 'checkpoint.pth'
 
+    def rounds(self) -> list[int]:
+        """Numbers of the rounds that were begun, ascending."""
+        folders = (p for p in (self.work_dir / 'rounds').glob('*') if p.is_dir())
+        return sorted(int(p.name) for p in folders if p.name.isdigit())
+
     def read(self, round_number: int, step: str) -> dict[str, Any] | None:
         """The commit of a step (`train`, `query` or `round`), None while it is not committed."""
-        path = self.folder(round_number) / f'{step}.json'
-        return json.loads(path.read_text(encoding='utf-8')) if path.exists() else None
+        return read_json(self._commit(round_number, step))
+
+    def committed_at(self, round_number: int, step: str) -> float:
+        """When a committed step was, seconds since the epoch."""
+        return self._commit(round_number, step).stat().st_mtime
+
+    def _commit(self, round_number: int, step: str) -> Path:
+        return self.folder(round_number) / f'{step}.json'
+
+    def table(self, round_number: int, name: str) -> pa.Table | None:
+        """A table of a round, one of `TABLES`; None before it is committed, or without one."""
+        path = self.folder(round_number) / f'{name}.parquet'
+        if self.read(round_number, TABLES[name]) is None or not path.is_file():
+            return None
+        return read_table(path)
 
     def commit(self, round_number: int, step: str, content: dict[str, Any]) -> None:
         """Writes the commit of a step; all its other files must lie there already."""
         self.phase(f'{round_number}:{step}:commit')
-        write_json(self.folder(round_number) / f'{step}.json', content)
+        write_json(self._commit(round_number, step), content)
         self.phase(f'{round_number}:{step}:committed')
 
     def write_query(
@@ -177,10 +255,9 @@ class RunStore:
 
     def maps(self, round_number: int) -> dict[int, str]:
         """Sample -> hash of its map when its regions were asked; {} where nothing is recorded."""
-        path = self.folder(round_number) / 'maps.parquet'
-        if self.read(round_number, 'query') is None or not path.is_file():
+        table = self.table(round_number, 'maps')
+        if table is None:
             return {}
-        table = pq.read_table(path)
         return dict(zip(table['sample'].to_pylist(), table['digest'].to_pylist()))
 
     def query(self, round_number: int) -> Query:
@@ -188,9 +265,8 @@ class RunStore:
         commit = self.read(round_number, 'query')
         if commit is None:
             raise FileNotFoundError(f'Expected a query in {self.folder(round_number)}')
-        return Query.of_table(
-            commit['kind'], pq.read_table(self.folder(round_number) / 'query.parquet')
-        )
+        table = read_table(self.folder(round_number) / 'query.parquet')
+        return Query.of_table(commit['kind'], table)
 
     def asked(self, round_number: int, declined_again: bool = False) -> Query:
         """What came of a round's query: without the units that were left to be asked again.
@@ -201,7 +277,7 @@ class RunStore:
         """
         query = self.query(round_number)
         names = ['sample', 'instance', 'unit', 'status', 'source']
-        table = pq.read_table(self.folder(round_number) / 'answers.parquet', columns=names)
+        table = read_table(self.folder(round_number) / 'answers.parquet', names)
         closed = {
             (row['sample'], row['instance'], row['unit'])
             for row in table.to_pylist()
@@ -212,9 +288,8 @@ class RunStore:
 
     def pseudo(self, round_number: int) -> Query | None:
         """What the model labels itself in a round whose query is committed, None for nothing."""
-        path = self.folder(round_number) / 'pseudo.parquet'
-        kind = self.query(round_number).kind
-        return Query.of_table(kind, pq.read_table(path)) if path.exists() else None
+        table = self.table(round_number, 'pseudo')
+        return None if table is None else Query.of_table(self.query(round_number).kind, table)
 
     def write_answers(self, round_number: int, answers: list[Answer]) -> None:
         """Writes a round's answers with their payloads."""
@@ -225,11 +300,26 @@ class RunStore:
         """The committed answers of a round, [] where it has none."""
         if self.read(round_number, 'round') is None:
             return []
-        return answers_of_table(pq.read_table(self.folder(round_number) / 'answers.parquet'))
+        return answers_of_table(read_table(self.folder(round_number) / 'answers.parquet'))
 
     def ledger(self, before: int) -> Ledger:
         """The fold of the initial labels and of the rounds before `before`."""
         return Ledger(self.answers(r) for r in range(INITIAL, before))
+
+    def take_over_start(self, other: 'RunStore') -> None:
+        """Links the initial labels and the trained round 0 of another run, or copies them."""
+        for round_number, names in START:
+            for name in names:
+                if (other.folder(round_number) / name).exists():
+                    _link(other.folder(round_number) / name, self.folder(round_number) / name)
+
+    def manifest(self) -> Manifest:
+        """The samples of the run.
+
+        Raises:
+            FileNotFoundError: They were not written.
+        """
+        return Manifest.load(self.work_dir / 'manifest.parquet')
 
     def save_manifest(self, manifest: Manifest) -> None:
         """Writes the manifest, or checks that it is the one the run began with.
@@ -239,7 +329,7 @@ class RunStore:
         """
         path = self.work_dir / 'manifest.parquet'
         if path.exists():
-            before = Manifest.load(path)
+            before = self.manifest()
             if before.digest != manifest.digest:
                 raise ValueError(
                     f'Expected the {len(before)} samples this run began with '
@@ -260,3 +350,15 @@ def _first_difference(before: Manifest, now: Manifest) -> str:
         return f'`{longer.names[min(len(before), len(now))]}` is in one of them only'
     changed = np.flatnonzero((before.heights != now.heights) | (before.widths != now.widths))
     return f'`{before.names[int(changed[0])]}` changed its size'
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none; files of a run never change."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f'.{target.name}.tmp')
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)

@@ -19,7 +19,8 @@ from dense_al.analysis.cells import (
     write_cell,
 )
 from dense_al.analysis.compare import Grid
-from dense_al.analysis.curves import load_curve, load_run
+from dense_al.analysis.curves import load_curve
+from dense_al.analysis.runs import load_run
 from dense_al.config import read_config
 
 

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from dense_al.analysis import curve_of, find_runs, group_runs, load_curve, load_run
+from dense_al.analysis import curve_of, group_runs, load_curve, load_run
 from dense_al.analysis.plot import mean_band
+from dense_al.engine.reopen import find_runs
 
 
 def test_reads_a_finished_run(runs_folder):

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dense_al.analysis import Gallery, find_runs, load_curve, load_run, plot, write_report
+from dense_al.analysis import Gallery, load_curve, load_run, plot, write_report
 from dense_al.analysis.report import _galleries
 from dense_al.analysis.sections import histogram, per_class, time
+from dense_al.engine.reopen import find_runs
 
 from .conftest import CLASSES, region_map, truth_of
 

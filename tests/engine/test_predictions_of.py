@@ -31,6 +31,6 @@ def test_a_head_that_cannot_be_read_gives_no_picture(readable, tmp_path, monkeyp
     checkpoint = predictions.RunStore(tmp_path).checkpoint(0)
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b'')
-    monkeypatch.setattr(predictions, '_task', lambda config: Task(readable))
+    monkeypatch.setattr(predictions, 'task_of', lambda store: Task(readable))
     found = predictions.predictions_of(tmp_path)(0, 3)
     assert isinstance(found, Boxes) if readable else found is None
