@@ -4,14 +4,12 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dense_al.analysis.curves import AXES, Curve
+from dense_al.analysis.curves import Curve, curve_of_rounds
 from dense_al.analysis.runs import Run
 from dense_al.config import read_config
 
@@ -109,20 +107,16 @@ def read_cell(path: Path, key: str | None = None) -> dict[str, Any] | None:
     return content if rounds and key in (None, content['key']) else None
 
 
-def curve_of_cell(content: dict[str, Any], axis: str = 'pixels') -> Curve:
+def curve_of_cell(content: Mapping[str, Any], axis: str = 'pixels') -> Curve:
     """The learning curve of a stored run, as `load_curve` gives it of a whole one."""
-    field, label = AXES[axis]
-    if axis == 'pixels':
-        label = f'labelled {content["elements_name"]}'
-    elif axis == 'labels' and content['kind']:
-        label = f'labelled {content["kind"]}s'
-    rounds = content['rounds']
-    return Curve(
-        x=np.array([r['labelled'][field] for r in rounds], np.float64),
-        y=np.array([np.nan if r['value'] is None else r['value'] for r in rounds], np.float64),
+    name = f'{content["method"]} seed {content["seed"]}'
+    return curve_of_rounds(
+        content['rounds'],
+        axis,
         metric=content['metric'],
-        axis=axis,
-        x_label=label,
-        name=f'{content["method"]} seed {content["seed"]}',
+        kind=content['kind'],
+        elements_name=content['elements_name'],
+        name=name,
         seed=content['seed'],
+        where=f'the stored curve of {name}',
     )

@@ -1,7 +1,9 @@
 """The learning curve of a run."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,30 +52,69 @@ class Curve:
 
 def curve_of(run: Run, x: str = 'labels') -> Curve:
     """The learning curve of a run that is read already, see `load_curve`."""
+    trained = [r.train for r in run.rounds if r.train]
+    if not trained:
+        raise ValueError(f'Expected a run with a trained round, but got none in {run.work_dir}')
+    return curve_of_rounds(
+        trained,
+        x,
+        metric=run.metric,
+        kind=run.kind,
+        elements_name=run.elements_name,
+        name=run.name,
+        seed=run.seed,
+        where=str(run.work_dir),
+    )
+
+
+def curve_of_rounds(
+    rounds: Sequence[Mapping[str, Any]],
+    x: str,
+    *,
+    metric: str,
+    kind: str,
+    elements_name: str,
+    name: str,
+    seed: int | None,
+    where: str,
+) -> Curve:
+    """The learning curve of trained rounds.
+
+    Args:
+        rounds: `value` and `labelled` of each, as in `train.json`.
+        x: What the curve is drawn against, see `load_curve`.
+        metric: Name of the metric.
+        kind: What was asked for, '' where nothing was.
+        elements_name: `pixels` or `points`.
+        name: Name of the run.
+        seed: Its seed, None where unknown.
+        where: Where the rounds lie, for errors.
+
+    Raises:
+        ValueError: Unknown `x`, or one that was not recorded.
+    """
     if x not in AXES:
         raise ValueError(f'Expected x to be one of {", ".join(AXES)}, but got `{x}`. '
                          f'{nearest(x, AXES)}')  # fmt: skip
     key, label = AXES[x]
-    trained = [r.train for r in run.rounds if r.train]
-    if not trained:
-        raise ValueError(f'Expected a run with a trained round, but got none in {run.work_dir}')
-    for number, train in enumerate(trained):
+    for number, train in enumerate(rounds):
         found = sorted(train.get('labelled') or ())
         if key not in found:
-            raise ValueError(f'Expected `labelled.{key}` in train.json of round {number} of '
-                             f'{run.work_dir}, but got {found}')  # fmt: skip
+            raise ValueError(f'Expected `labelled.{key}` of round {number} in {where}, but got '
+                             f'{found}')  # fmt: skip
     if x == 'pixels':
-        label = f'labelled {run.elements_name}'
-    elif x == 'labels' and run.kind:
-        label = f'labelled {run.kind}s'
+        label = f'labelled {elements_name}'
+    elif x == 'labels' and kind:
+        label = f'labelled {kind}s'
+    values = [np.nan if train['value'] is None else train['value'] for train in rounds]
     return Curve(
-        x=np.array([t['labelled'][key] for t in trained], np.float64),
-        y=np.array([np.nan if t['value'] is None else t['value'] for t in trained], np.float64),
-        metric=run.metric,
+        x=np.array([train['labelled'][key] for train in rounds], np.float64),
+        y=np.array(values, np.float64),
+        metric=metric,
         axis=x,
         x_label=label,
-        name=run.name,
-        seed=run.seed,
+        name=name,
+        seed=seed,
     )
 
 

@@ -107,7 +107,7 @@ class Entry:
         """The learning curves, `axis` and its unit as of a `Study`."""
         if axis == PERCENT:
             axis, per, axis_label = 'fraction', per / 100, axis_label or 'labelled (%)'
-        found = [curve_of_cell(dict(cell), axis) for cell in self.cells]
+        found = [curve_of_cell(cell, axis) for cell in self.cells]
         return [
             replace(curve, x=curve.x / per, x_label=axis_label or curve.x_label) for curve in found
         ]

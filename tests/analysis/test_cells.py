@@ -38,6 +38,11 @@ def test_a_stored_curve_is_that_of_the_run(finished, tmp_path):
         np.testing.assert_array_equal(stored.x, own.x)
         np.testing.assert_array_equal(stored.y, own.y)
         assert (stored.metric, stored.x_label, stored.seed) == (own.metric, own.x_label, own.seed)
+    with pytest.raises(ValueError, match='Did you mean `clicks`'):
+        curve_of_cell(found, 'click')
+    del found['rounds'][1]['labelled']['clicks']
+    with pytest.raises(ValueError, match='`labelled.clicks` of round 1 in .* entropy seed 3'):
+        curve_of_cell(found, 'clicks')
     assert read_cell(path, 'other') is None and read_cell(path) is not None
     assert read_cell(tmp_path / 'nothing.json') is None
 
