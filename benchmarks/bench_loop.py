@@ -16,7 +16,7 @@ import torch
 from mmengine.runner import load_checkpoint
 
 from dense_al.engine.build import build
-from dense_al.engine.main import _parse
+from dense_al.engine.main import parse
 from dense_al.engine.observe import observe
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/sandbox/streets_entropy.py'
@@ -29,7 +29,7 @@ def run_rounds(folder, iterations, rounds):
     for loader in ('train', 'val', 'test'):
         options.append(f'{loader}_dataloader.dataset.data_root={folder}/world')
     work_dir = str(folder / f'run_{iterations}')
-    learner = build(_parse([str(CONFIG), '--work-dir', work_dir, '--cfg-options', *options]))
+    learner = build(parse([str(CONFIG), '--work-dir', work_dir, '--cfg-options', *options]))
     learner.label_initially()
     found = []
     for number in range(rounds):
@@ -42,14 +42,14 @@ def run_rounds(folder, iterations, rounds):
     return learner, found
 
 
-def plain_inference(learner, checkpoint, samples):
+def plain_inference(learner, checkpoint, samples, ledger):
     """Seconds of the model's own test loop over the pool."""
     model = learner.task._model()
     load_checkpoint(model, str(checkpoint), map_location='cpu', logger='silent')
     model.eval()
     begun = time.perf_counter()
     with torch.no_grad():
-        for batch in learner.task._image_loader(samples):
+        for batch in learner.task._image_loader(samples, ledger):
             model.test_step(batch)
     return time.perf_counter() - begun
 
@@ -65,13 +65,15 @@ def main():
         for number, own, whole in short:
             print(f'round {number} of {args.iterations} iterations: {whole:.1f} s, of which '
                   f'{own:.2f} s the loop\'s own = {100 * own / whole:.2f} %')  # fmt: skip
-        checkpoint = learner.store.checkpoint(0)
+        checkpoint, ledger = learner.store.checkpoint(0), learner.store.ledger(before=0)
         samples = np.arange(len(learner.task.manifest))
         plain, seen = [], []
         for _ in range(args.repeats):
-            plain.append(plain_inference(learner, checkpoint, samples))
+            plain.append(plain_inference(learner, checkpoint, samples, ledger))
             begun = time.perf_counter()
-            observe(learner.task, learner.acquisition, learner.units, samples, checkpoint, False)
+            options = learner.acquisition.recall(())
+            observe(learner.task, learner.acquisition, learner.units, samples, checkpoint, ledger,
+                    options, progress=False)  # fmt: skip
             seen.append(time.perf_counter() - begun)
         ratio = min(plain) / min(seen)
         print(f'observe {min(seen):.2f} s, plain inference {min(plain):.2f} s: {ratio:.2f} of its '

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from dense_al import ops
 from dense_al.acquisition import PointUncertainty
-from dense_al.adapters import build_task
-from dense_al.adapters.task import Rounds
-from dense_al.engine import RunStore
+from dense_al.engine.reopen import open_run, task_of
 from dense_al.pool import WholeImages
 
 
@@ -29,11 +25,9 @@ def main() -> None:
     parser.add_argument('--run', type=Path, required=True)
     parser.add_argument('--images', type=int, default=100)
     args = parser.parse_args()
-    ops.install()
-    cfg = Config.fromfile(str(args.run / 'config.py'))
-    task = build_task(cfg, Rounds(**cfg['rounds']), partial=False)
-    store = RunStore(args.run)
-    last = max(r for r in range(int(cfg['rounds']['count'])) if store.checkpoint(r).is_file())
+    store = open_run(args.run)
+    task = task_of(store)
+    last = max(r for r in store.rounds() if store.checkpoint(r).is_file())
     samples = np.arange(min(args.images, len(task.manifest)))
     ledger, checkpoint = store.ledger(before=last), store.checkpoint(last)
     print(

@@ -34,7 +34,7 @@ from dense_al.adapters.runner import release
 from dense_al.adapters.task import TrainJob
 from dense_al.config import read_config
 from dense_al.engine.build import build
-from dense_al.engine.main import _parse
+from dense_al.engine.main import parse
 from dense_al.engine.plan import plan
 from dense_al.registry import ConfigError
 
@@ -201,7 +201,7 @@ class Trial:
             shutil.rmtree(work_dir.parent, ignore_errors=True)
             try:
                 with without_initialising(), counting() as found:
-                    args = _parse([str(leaf), '--dry-run', '--work-dir', str(work_dir)])
+                    args = parse([str(leaf), '--dry-run', '--work-dir', str(work_dir)])
                     learner = build(args)
                     plan(learner)
                 self._parameters = found[-1]

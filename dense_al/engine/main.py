@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 2 a mistake of the user, 3 waiting for answers, 130 interrupted.
     """
-    args = _parse(arguments)
+    args = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     logger.setLevel(logging.INFO if int(os.environ.get('RANK', 0)) == 0 else logging.ERROR)
     signal.signal(signal.SIGTERM, partial(_interrupt, os.getpid()))
@@ -103,7 +103,8 @@ def _interrupt(owner: int, number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Reads a command line, `sys.argv[1:]` for None."""
     parser = argparse.ArgumentParser(description='Run active learning')
     parser.add_argument('config', help='an mmseg config with the four dicts')
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>')

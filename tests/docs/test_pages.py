@@ -8,7 +8,7 @@ import yaml
 from page_reader import PAGES, ROOT, all_blocks, anchors, prose, read
 
 from dense_al import registry
-from dense_al.engine.main import _parse
+from dense_al.engine.main import parse
 
 LINKED = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 OURS = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
@@ -90,7 +90,7 @@ def options_of():
         if key not in known:
             arguments = [*([first] if key[1] else []), '--help']
             with pytest.raises(SystemExit) as ended:
-                _parse(arguments) if tool == 'al_train' else load(tool).main(arguments)
+                parse(arguments) if tool == 'al_train' else load(tool).main(arguments)
             assert ended.value.code == 0
             known[key] = set(re.findall(r'--[a-z][\w-]*', capsys.readouterr().out))
         return known[key]

@@ -37,9 +37,9 @@ SUPERPIXELS = dict(type='Superpixels', n_segments=16)
 def test_the_command_that_goes_on_is_complete(options):
     import shlex
 
-    args = module._parse(['c.py', '--work-dir', 'w', *options])
+    args = module.parse(['c.py', '--work-dir', 'w', *options])
     words = shlex.split(module._resume_command(args))
-    again = module._parse(words[2:])
+    again = module.parse(words[2:])
     assert again.resume
     again.resume = False
     again.options_as_given = args.options_as_given
