@@ -84,7 +84,7 @@ class Composed(Acquisition):
                 raise ValueError('Expected a prediction with features, but got none')
             features = unit_features(prediction.features.cpu().numpy(), unit_map, n)
         features = described(self.sampler, prediction.probs, features, unit_map, n)
-        category = dominant(prediction.labels, unit_map, n) if self.weight else None
+        category = unit_categories(prediction.labels, unit_map, n) if self.weight else None
         return ElementRows.of_sample(sample, score, size, category, features)
 
     def _of_units(
@@ -147,7 +147,7 @@ def _best(score: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
     return among & (score >= threshold)
 
 
-def dominant(labels: np.ndarray, unit_map: np.ndarray, n_units: int) -> np.ndarray:
+def unit_categories(labels: np.ndarray, unit_map: np.ndarray, n_units: int) -> np.ndarray:
     """(R,) int64 most frequent of the (H, W) labels in each unit, lowest on ties."""
     n_classes = int(labels.max()) + 1
     joint = unit_map.ravel().astype(np.int64) * n_classes + labels.ravel()

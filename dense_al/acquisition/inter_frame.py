@@ -7,7 +7,7 @@ import numpy as np
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection
-from dense_al.acquisition.composed import dominant
+from dense_al.acquisition.composed import unit_categories
 from dense_al.acquisition.frame_window import FrameWindow
 from dense_al.acquisition.functional.inter_frame import MEASURES
 from dense_al.pool import Units
@@ -152,7 +152,7 @@ class InterFrame(Acquisition):
         score = np.where(matched >= self.min_matched, score, 0)
         number = np.full(n, frame.sequence)
         features = np.column_stack([mean[:, 1], mean[:, 3:], number, matched])
-        category = dominant(frame.probs.argmax(1), frame.regions, n)
+        category = unit_categories(frame.probs.argmax(1), frame.regions, n)
         return ElementRows.of_sample(frame.sample, score, frame.size, category, features)
 
     def select(self, rows: ElementRows, given: Selection) -> Query:

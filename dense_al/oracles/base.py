@@ -22,8 +22,8 @@ from dense_al.structures import (
     Query,
     Tags,
     category_of,
-    dominant_class,
     encode,
+    most_frequent_class,
 )
 
 
@@ -125,7 +125,7 @@ class Oracle(ABC):
         """What is answered of a label: itself, or its most frequent class everywhere."""
         if not self.dominant or not isinstance(label, np.ndarray):
             return label
-        category = dominant_class(label)
+        category = most_frequent_class(label)
         return None if category < 0 else np.full(len(label), category, np.uint8)
 
     def _answers(self, asking: Asking, labels: Mapping[int, Label | None]) -> list[Answer]:

@@ -10,8 +10,8 @@ from dense_al.structures import (
     Answer,
     Query,
     SegPrediction,
-    dominant_class,
     encode_labels,
+    most_frequent_class,
 )
 
 MODEL = 'model'
@@ -46,7 +46,7 @@ def answers_of_model(
             status=ANSWERED,
             source=MODEL,
             elements=int(query.size[row]),
-            category=dominant_class(payloads[row]),
+            category=most_frequent_class(payloads[row]),
             clicks=0.0,
             seconds=0.0,
             expires_round=expires_round,

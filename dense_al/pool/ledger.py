@@ -155,7 +155,7 @@ class Ledger:
         return sum(len(decode(payload)) for payload in answered) / len(answered)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
-        """(C,) int64: units in force whose dominant class is each class; of boxes, every object."""
+        """(C,) int64: units in force with most of each class; of boxes, every object."""
         counts = np.zeros(n_classes, np.int64)
         for answer in self._of_people():
             if holds_boxes(answer.payload):

@@ -8,8 +8,8 @@ from dense_al.structures.answers import (
     answers_of_table,
     answers_table,
     decode_labels,
-    dominant_class,
     encode_labels,
+    most_frequent_class,
 )
 from dense_al.structures.boxes import (
     INSIDE,
@@ -81,7 +81,6 @@ __all__ = [
     'decode_labels',
     'decode_mask',
     'decode_tags',
-    'dominant_class',
     'encode',
     'encode_boxes',
     'encode_inside',
@@ -92,5 +91,6 @@ __all__ = [
     'holds_inside',
     'holds_mask',
     'holds_tags',
+    'most_frequent_class',
     'tags_of',
 ]

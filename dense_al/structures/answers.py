@@ -89,7 +89,7 @@ def decode_labels(payload: bytes) -> np.ndarray:
     return np.frombuffer(zlib.decompress(payload), np.uint8)
 
 
-def dominant_class(labels: np.ndarray) -> int:
+def most_frequent_class(labels: np.ndarray) -> int:
     """The most frequent class among (P,) uint8 labels, lowest on ties; -1 if all are 255."""
     counts = np.bincount(labels[labels != IGNORE], minlength=1)
     return int(counts.argmax()) if counts.sum() else -1

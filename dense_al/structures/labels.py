@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dense_al.structures.answers import IGNORE, decode_labels, dominant_class, encode_labels
+from dense_al.structures.answers import IGNORE, decode_labels, encode_labels, most_frequent_class
 from dense_al.structures.boxes import Boxes, decode_boxes, encode_boxes, holds_boxes
 from dense_al.structures.masks import (
     Inside,
@@ -53,7 +53,7 @@ def category_of(label: Label) -> int:
         return -1
     if isinstance(label, Boxes):
         return int(np.bincount(label.labels).argmax()) if len(label) else -1
-    return dominant_class(label)
+    return most_frequent_class(label)
 
 
 def tags_of(label: Label) -> Tags:

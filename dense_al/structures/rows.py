@@ -22,7 +22,7 @@ class ElementRows:
         unit: (N,) int64 id within the sample (a region's id, 0 for the whole image).
         score: (N,) float64, finite, higher = ask first.
         size: (N,) int64 pixels or points of the unit.
-        category: (N,) int64 predicted dominant class of the unit, -1 where unknown.
+        category: (N,) int64 class predicted for most of the unit, -1 where unknown.
         features: (N, D) float32, or None where the acquisition needs none.
         objects: (N,) float64 objects that are expected in each unit, NaN where nobody knows; None
             where that is so of all.

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dense_al.acquisition import Composed, KMeansPlusPlus
-from dense_al.acquisition.composed import dominant, unit_features
+from dense_al.acquisition.composed import unit_categories, unit_features
 from dense_al.registry import ACQUISITIONS, ConfigError
 from dense_al.testing.contract import AcquisitionContract
 
@@ -148,7 +148,7 @@ def test_scores_of_something_else_than_pixels_are_refused(change):
 def test_dominant_class_by_hand():
     labels = np.array([[0, 2], [2, 1]], np.uint8)
     units = np.array([[0, 0], [0, 1]])
-    assert dominant(labels, units, 2).tolist() == [2, 1]
+    assert unit_categories(labels, units, 2).tolist() == [2, 1]
 
 
 def test_unit_features_cover_units_between_the_cells():
