@@ -21,13 +21,15 @@ FIXED = (
     'seed', 'regions', 'units_key', 'device', 'threads', 'processes', 'workers', 'batch_size',
     'versions',
 )  # fmt: skip
-# Keys of the config, and of dicts anywhere in it, that change nothing of what a run finds.
+# Keys of the config, and of dicts anywhere in it, that change nothing of what a run finds: how far
+# it goes, how long it waits, what it prints. The number of data workers of training is `workers`.
 FREE = (
-    'rounds.count', 'rounds.checkpoint_interval', 'work_dir', 'launcher', 'resume', 'log_level',
-    'log_processor', 'visualizer', 'vis_backends', 'env_cfg', 'default_hooks.logger',
-    'default_hooks.checkpoint', 'default_hooks.visualization', 'default_hooks.timer',
+    'rounds.count', 'rounds.checkpoint_interval', 'oracle.wait_for', 'work_dir', 'launcher',
+    'resume', 'log_level', 'log_processor', 'visualizer', 'vis_backends', 'env_cfg',
+    'default_hooks.logger', 'default_hooks.checkpoint', 'default_hooks.visualization',
+    'default_hooks.timer',
 )  # fmt: skip
-FREE_ANYWHERE = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+FREE_ANYWHERE = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'timeout')
 PER_ROUND = 'rounds.iterations.'  # a list with a number for each round grows with them
 PACKAGES = (
     'torch', 'torchvision', 'numpy', 'scipy', 'scikit-learn', 'scikit-image', 'onedl-mmengine',
@@ -127,7 +129,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[
     for key in sorted({*before['config'], *now['config']}):
         old, new = (settings['config'].get(key, _ABSENT) for settings in (before, now))
         grown = key.startswith(PER_ROUND) and _ABSENT in (old, new)
-        if old != new and not grown:
+        if old != new and not grown and not _free(key):
             yield key, old, new
 
 
@@ -137,7 +139,7 @@ def _said(value: Any) -> str:
 
 def _settings(node: Any, key: str = '') -> Iterator[tuple[str, Any]]:
     """Dotted key -> value of a config, without what may change while a run goes on."""
-    if key in FREE or key.rsplit('.', 1)[-1] in FREE_ANYWHERE:
+    if _free(key):
         return
     inside: Iterable[tuple[Any, Any]] = ()
     if isinstance(node, (dict, list, tuple)):
@@ -148,6 +150,13 @@ def _settings(node: Any, key: str = '') -> Iterator[tuple[str, Any]]:
         yield key, node
     for name, value in inside:
         yield from _settings(value, f'{key}.{name}' if key else str(name))
+
+
+def _free(key: str) -> bool:
+    """Whether a setting may change while a run goes on; earlier versions recorded some of them."""
+    parts = key.split('.')
+    above = {'.'.join(parts[:n]) for n in range(1, len(parts) + 1)}
+    return not above.isdisjoint(FREE) or not set(parts).isdisjoint(FREE_ANYWHERE)
 
 
 def _versions() -> dict[str, str | None]:

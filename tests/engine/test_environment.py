@@ -68,11 +68,22 @@ def test_what_a_run_follows_from_must_stay(store, key, value, said):
         {'rounds.count': 5, 'rounds.iterations': [9, 5, 5, 5, 5]},
         {'rounds.checkpoint_interval': 100},
         {'train_dataloader.num_workers': 4, 'train_dataloader.persistent_workers': True},
+        {'oracle.wait_for': 'any'},
+        {'log_level': 'WARNING', 'log_processor': dict(by_epoch=False), 'launcher': 'slurm'},
+        {'train_dataloader.timeout': 600, 'env_cfg.dist_cfg.timeout': 3600},
         {'vis_backends': [dict(type='LocalVisBackend')], 'default_hooks.logger.interval': 1},
     ],
 )
 def test_what_changes_nothing_may_change(store, changes):
     record(store, recorded(changes), False)
+
+
+def test_what_may_change_by_now_was_recorded_by_a_run_begun_earlier(store):
+    path = store.work_dir / 'environment.json'
+    old = json.loads(path.read_text())
+    old['config'] |= {'oracle.wait_for': 'all', 'val_dataloader.timeout': 0}
+    path.write_text(json.dumps(old))
+    record(store, recorded({'oracle.wait_for': 'any'}), False)
 
 
 def test_processes_and_versions_must_stay(store):

@@ -346,7 +346,7 @@ def test_people_answer_through_files(small_config, world, tmp_path, caplog):
         for sample in asked['samples']:
             name = sample['name'].replace('leftImg8bit', 'gtFine_labelTrainIds')
             shutil.copy(truth / name, work_dir / folder / sample['label'])
-    assert run(config, work_dir, '--resume', *more) == 0
+    assert run(config, work_dir, '--resume', *more, 'oracle.wait_for=any') == 0
     labelled = RunStore(work_dir).read(1, 'train')['labelled']
     assert 0.07 < labelled['fraction'] <= 0.1
     assert {a.source for a in RunStore(work_dir).answers(0)} == {'files'}
