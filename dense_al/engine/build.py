@@ -133,5 +133,7 @@ def _begin(
     now = environment(args, cfg, task, plain(learner.acquisition.unit), units.maps.key, start)
     record(store, now, args.allow_other_environment)
     store.write_config(cfg.pretty_text)
-    if args.start_from is not None and share_start(store, args.start_from, now['start_key']):
-        logger.info('initial labels and round 0 are those of %s', args.start_from)
+    if args.start_from is not None:
+        store.save_manifest(task.manifest)  # before anything of a round: now there is a run
+        if share_start(store, args.start_from, now['start_key']):
+            logger.info('initial labels and round 0 are those of %s', args.start_from)
