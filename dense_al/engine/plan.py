@@ -12,10 +12,9 @@ from dense_al.acquisition import Acquisition
 from dense_al.engine.learner import Learner
 from dense_al.pool import EXPECTED_OBJECTS, WholeImages, counts_objects, price_kind
 from dense_al.registry import ConfigError
-from dense_al.structures import WHOLE, Budget
+from dense_al.structures import WHOLE, Budget, answer_type
 
 Part = tuple[Acquisition, Budget, int, 'PoolEstimate']  # what asks how much in how many rounds
-OF_OBJECTS = ('instance', 'point')  # kinds whose number depends on what is drawn
 SAMPLED = 16  # samples whose units are counted where counting them all would cost hours
 
 
@@ -99,7 +98,7 @@ def _pixels(learner: Learner) -> PoolEstimate:
 
 def _of_objects(learner: Learner, acquisition: Acquisition) -> bool:
     """Whether it asks about objects, whose number nobody knows beforehand."""
-    return acquisition.kind in OF_OBJECTS and learner.task.form != 'pixels'
+    return answer_type(acquisition.kind, learner.task.form).of_object
 
 
 def plan(learner: Learner, exact: bool = False) -> str:

@@ -12,17 +12,34 @@ from skimage.segmentation import find_boundaries
 from dense_al.oracles.base import Asking
 from dense_al.pool import BoxStore
 from dense_al.regions import read_image
-from dense_al.structures import IGNORE, WHOLE
+from dense_al.structures import (
+    IGNORE,
+    WHOLE,
+    Boxes,
+    Inside,
+    Instances,
+    Label,
+    Mask,
+    Pixels,
+    Tags,
+    answer_type,
+)
 
 OUTLINE = (255, 230, 0)
-OF_OBJECTS = ('instance', 'point')
+# What an answer is -> what its label file holds.
+FILES: dict[type[Label], str] = {
+    Pixels: 'pixels',
+    Boxes: 'boxes',
+    Instances: 'masks',
+    Tags: 'tags',
+    Mask: 'answers',
+    Inside: 'answers',
+}
 
 
 def form_of(asking: Asking) -> str:
     """What a label file holds: `pixels`, `boxes`, `masks`, `tags`, or `answers` about objects."""
-    if asking.query.kind in OF_OBJECTS and (asking.query.instance >= 0).all():
-        return 'answers'
-    return 'tags' if asking.query.kind == 'tags' else asking.form
+    return FILES[answer_type(asking.query.kind, asking.form)]
 
 
 def label_name(asking: Asking, sample: int) -> str:

@@ -12,7 +12,7 @@ from dense_al.engine.initial import named_samples
 from dense_al.engine.store import RunStore, write_json
 from dense_al.oracles import Asking, Files
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, ElementRows, Manifest, Query, encode_labels, manifest
+from dense_al.structures import Answer, ElementRows, Manifest, Pixels, Query, manifest
 from dense_al.testing.stub import GridUnits
 
 ALIKE = ['a/b.png', 'a/b.jpg', 'a__b.png', 'c.png']
@@ -73,7 +73,7 @@ def test_no_exported_label_is_written_over_another(alike, tmp_path):
     grid = dict(type='Grid', size=4)
     environment = dict(classes=list('xyzw'), regions=grid, cache_dir=str(tmp_path))
     write_json(tmp_path / 'run/environment.json', environment)
-    payloads = [encode_labels(np.full(64, s, np.uint8)) for s in range(4)]
+    payloads = [Pixels(np.full(64, s, np.uint8)).encode() for s in range(4)]
     store.write_answers(-1, [
         Answer(s, -1, 0, 'image', 'answered', 'files', 64, s, 0.0, 0.0, -1, payloads[s])
         for s in range(4)])  # fmt: skip
