@@ -186,6 +186,15 @@ class Augment:
     rotate: bool = True
     scale: tuple[float, float] = (1.0, 1.0)
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.jitter < np.inf or not 0 <= self.flip <= 1:
+            raise ValueError(
+                f'Expected `jitter` of at least 0 and `flip` in [0, 1], but got {self.jitter!r} '
+                f'and {self.flip!r}'
+            )
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f'Expected `scale` of rising factors, but got {self.scale!r}')
+
     def __call__(
         self, scan: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> dict[str, Any]:
@@ -260,6 +269,10 @@ class Voxelize:
 
     size: float = 0.05
     keep_labels: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.size < np.inf:
+            raise ValueError(f'Expected `size` to be above 0 metres, but got {self.size!r}')
 
     def __call__(
         self, scan: Mapping[str, Any], rng: np.random.Generator | None = None
