@@ -12,11 +12,12 @@ from scipy import ndimage
 from skimage.segmentation import slic
 
 from dense_al.regions import Grid, RegionMaps, Superpixels
-from dense_al.structures import Manifest
 
 
 def pictures(folder, n, height, width):
     """Smooth colours, rectangles and noise: edges to follow, regions to merge."""
+    from dense_al.structures import Manifest  # imports torch, which processes do not need
+
     paths, sizes = [], []
     for i in range(n):
         rng = np.random.default_rng(i)
