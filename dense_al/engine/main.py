@@ -28,7 +28,7 @@ from dense_al.engine.learner import Learner
 from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError, RunStore, write_text
 from dense_al.oracles import Oracle, WaitingForAnswers
-from dense_al.regions import SampleRegions, ScanUnits, build_regions
+from dense_al.regions import RegionMaps, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, UNITS, ConfigError, construct
 from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import WHOLE, Budget
@@ -159,9 +159,7 @@ def build(args: argparse.Namespace) -> Learner:
     return learner
 
 
-def _begin(
-    args: argparse.Namespace, cfg: Config, units: SampleRegions | ScanUnits, learner: Learner
-) -> None:
+def _begin(args: argparse.Namespace, cfg: Config, units: RegionMaps, learner: Learner) -> None:
     """Locks the folder, prepares the units, records what the run is begun with."""
     store, task = learner.store, learner.task
     store.lock()
@@ -176,7 +174,7 @@ def _begin(
         **(cfg['rounds'].get('initial') or {}),
     }
     start = [plain(given), asdict(learner.initial_budget)]
-    now = environment(args, cfg, task, plain(learner.acquisition.unit), units.maps.key, start)
+    now = environment(args, cfg, task, plain(learner.acquisition.unit), units.key, start)
     record(store, now, args.allow_other_environment)
     store.phase('config')
     write_text(store.work_dir / 'config.py', cfg.pretty_text)
