@@ -1,7 +1,6 @@
 """What people are shown: pictures with what is asked drawn in them, and a list of it."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from skimage.segmentation import find_boundaries
 
+from dense_al.files import write_atomically
 from dense_al.oracles.base import Asking
 from dense_al.pool import BoxStore
 from dense_al.regions import read_image
@@ -74,9 +74,7 @@ def write_questions(
     }
     if form_of(asking) == 'masks':
         content['points'] = points
-    temporary = folder / '.query.json.tmp'
-    temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
-    os.replace(temporary, folder / 'query.json')
+    write_atomically(folder / 'query.json', json.dumps(content, indent=1).encode())
 
 
 def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:
