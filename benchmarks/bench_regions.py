@@ -16,7 +16,9 @@ from dense_al.regions import Grid, RegionMaps, Superpixels
 
 def pictures(folder, n, height, width):
     """Smooth colours, rectangles and noise: edges to follow, regions to merge."""
-    samples = []
+    from dense_al.structures import Manifest  # imports torch, which processes do not need
+
+    paths, sizes = [], []
     for i in range(n):
         rng = np.random.default_rng(i)
         coarse = rng.uniform(0, 255, (height // 32, width // 32, 3))
@@ -29,8 +31,9 @@ def pictures(folder, n, height, width):
         image += rng.normal(0, 6, image.shape)
         path = Path(folder) / f'{i}.png'
         Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(path, compress_level=1)
-        samples.append((path.name, path, image.shape[:2]))
-    return samples
+        paths.append(str(path))
+        sizes.append(image.shape[:2])
+    return Manifest.of_images([Path(path).name for path in paths], paths, sizes)
 
 
 def timed(function, *args, **options):
@@ -72,8 +75,8 @@ def main():
     args = parser.parse_args()
     print(f'{args.images} images of {args.shape[0]}x{args.shape[1]}')
     with tempfile.TemporaryDirectory() as folder:
-        samples = pictures(folder, args.images, *args.shape)
-        images = [np.asarray(Image.open(path)) for _, path, _ in samples]
+        manifest = pictures(folder, args.images, *args.shape)
+        images = [np.asarray(Image.open(path)) for path in manifest.paths]
         found = kinds(args.segments)
         for title, regions in found.items():
             seconds = [timed(regions.map, image) for image in images]
@@ -82,19 +85,19 @@ def main():
             print(f'  {title}: {typical:.1f} ms per image, {min(counts)}-{max(counts)} regions')
         against_plain(images, args.segments)
 
-        alone = RegionMaps(found['slic'], Path(folder) / 'alone')
-        spread = RegionMaps(found['slic'], Path(folder) / 'spread')
-        one = timed(alone.prepare, samples, workers=0, progress=False)[0]
-        many = timed(spread.prepare, samples, workers=args.workers, progress=False)[0]
+        alone = RegionMaps(found['slic'], manifest, Path(folder) / 'alone')
+        spread = RegionMaps(found['slic'], manifest, Path(folder) / 'spread')
+        one = timed(alone.prepare, workers=0, progress=False)[0]
+        many = timed(spread.prepare, workers=args.workers, progress=False)[0]
         print(f'  prepare: {one:.1f} s in sequence, {many:.1f} s in processes, '
               f'ratio {one / many:.2f}')  # fmt: skip
 
         size = sum(path.stat().st_size for path in (Path(folder) / 'alone').rglob('*.npz'))
-        cold = RegionMaps(found['slic'], Path(folder) / 'alone')
-        sizes = timed(lambda: [cold.sizes(*sample) for sample in samples])[0]
-        maps = timed(lambda: [cold.map(*sample) for sample in samples])[0]
-        held = timed(lambda: [cold.map(*sample) for sample in samples])[0]
-        n = len(samples)
+        cold = RegionMaps(found['slic'], manifest, Path(folder) / 'alone')
+        n = len(manifest)
+        sizes = timed(lambda: [cold.sizes(sample) for sample in range(n)])[0]
+        maps = timed(lambda: [cold.map(sample) for sample in range(n)])[0]
+        held = timed(lambda: [cold.map(sample) for sample in range(n)])[0]
         print(f'  cached: map {1000 * maps / n:.1f} ms, from memory {1000 * held / n:.3f} ms')
         print(f'  cached: sizes {1000 * sizes / n:.2f} ms, {size / n / 1024:.0f} KiB on disk')
 

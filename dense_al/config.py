@@ -53,7 +53,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
 
 def _check_near_misses(cfg: Config) -> None:
     """Raises `ConfigError` for a dict whose name is nearly that of one that may be missing."""
-    others = [key for key in cfg if key not in OPTIONAL and isinstance(cfg[key], dict)]
+    others = [key for key in cfg if cfg[key] is None or isinstance(cfg[key], dict)]
     for name in OPTIONAL:
         if name not in cfg:
             for key in difflib.get_close_matches(name, others, n=1, cutoff=0.82):

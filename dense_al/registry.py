@@ -69,6 +69,22 @@ def check_types(cfg: Mapping[str, Any], hints: Mapping[str, Any], field: str) ->
             raise ConfigError(f'Expected `{field}.{key}` to be {wanted}, but got {value!r}')
 
 
+def check_range(
+    field: str, value: float, low: float, high: float = math.inf, *, above: bool = False
+) -> None:
+    """Raises `ConfigError` unless a number lies in [low, high], or in (low, high] if `above`.
+
+    >>> check_range('acquisition.nms_iou', -1, 0, 1, above=True)
+    Traceback (most recent call last):
+    dense_al.registry.ConfigError: Expected `acquisition.nms_iou` in (0, 1], but got -1
+    """
+    if not low <= value <= high or (above and value == low):
+        end = f'{high:g}]' if high < math.inf else 'inf)'
+        raise ConfigError(
+            f'Expected `{field}` in {"(" if above else "["}{low:g}, {end}, but got {value!r}'
+        )
+
+
 def construct(cls: Any, cfg: Mapping[str, Any], field: str, **given: Any) -> Any:
     """Calls a class with the values of a dict, strictly.
 

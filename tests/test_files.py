@@ -1,16 +1,10 @@
 """Files are written whole or not at all."""
 
-import doctest
 import os
 
 import pytest
 
-from dense_al import files
 from dense_al.files import write_atomically
-
-
-def test_doctests():
-    assert doctest.testmod(files).failed == 0
 
 
 def test_what_stops_a_writer_leaves_the_file_as_it_was(tmp_path):

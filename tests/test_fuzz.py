@@ -1,12 +1,24 @@
 """Mistakes in configs end in an error that names them, never in a traceback or in silence."""
 
+import inspect
 import math
 import os
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 from tiny import tiny_config, write_data
 
+from dense_al.datasets.scan_pool import SCAN_STEPS
+from dense_al.registry import (
+    ACQUISITIONS,
+    AGGREGATES,
+    ORACLES,
+    SAMPLERS,
+    SCORES,
+    UNITS,
+    ConfigError,
+)
 from dense_al.testing.fuzz import (
     ERROR,
     MISTAKE,
@@ -32,6 +44,7 @@ BASES = (
 )
 NUMBER, SEED = 200, 0
 STREETS, TOWN, GLYPHS = 'sandbox/streets_entropy.py', 'sandbox/town_lidal.py', BASES[3]
+REGISTRIES = (ACQUISITIONS, AGGREGATES, ORACLES, SAMPLERS, SCAN_STEPS, SCORES, UNITS)
 NOWHERE = '/dev/null/nowhere'
 # Base, where, what is put there (None: left out), what the user is told.
 MENDED = [
@@ -70,6 +83,8 @@ MENDED = [
     (STREETS, 'rounds.initial', {'source': 'yes'}, 'Expected `rounds.initial.source`'),
     (STREETS, 'budget.per_round', 1e-9, 'to pay for at least one region'),
     (STREETS, 'budget', {'per_round': 1, 'unit': ['units']}, 'Expected `budget.unit`'),
+    ('sandbox/masks_entropy.py', 'budget', {'per_round': 1e-9, 'unit': 'percent'},
+     'at least one point'),
     (STREETS, 'sorce', {'share': 0.5}, 'Did you mean `source`'),
     (STREETS, 'custom_imports', {'imports': ['no.such.module']}, 'Could not read'),
     (STREETS, 'load_from', NOWHERE, 'Expected `load_from` to be a file'),
@@ -140,6 +155,35 @@ def test_what_was_mended(place, base, where, value, told):
         node[keys[-1]] = value
     code, said = ended(place, cfg)
     assert code == MISTAKE and told in said
+
+
+LEAST = {  # what cannot be built without
+    'Composed': dict(unit='Image', score='Entropy'),
+    'DensityAware': dict(unit='Superpixels'),
+    'DomainClassifier': dict(unit='Superpixels'),
+    'InterFrame': dict(unit='BalancedClusters'),
+    'SegmentEntropy': dict(regions='BalancedClusters'),
+    'TopKMean': dict(k=3),
+}
+
+
+@pytest.mark.parametrize('registry', REGISTRIES, ids=lambda r: r.kind)
+def test_no_number_below_zero_and_no_other_word_is_taken(registry):
+    """Annotations of the arguments say which values are wrong."""
+    tried = 0
+    for name in registry.names:
+        cls = registry.get(name, '')
+        hints = get_type_hints(cls.__init__)
+        for key in inspect.signature(cls).parameters:
+            text = str(hints.get(key))
+            wrong = ['no such word'] if 'str' in text else [-1] if 'Any' not in text else []
+            for value in [*wrong, math.nan, object()] if 'Any' not in text else []:
+                value = [value, value] if 'tuple' in text or 'Sequence' in text else value
+                value = 'no' if text == "<class 'bool'>" else value
+                tried += 1
+                with pytest.raises(ConfigError, match=key):
+                    registry.build({'type': name, **LEAST.get(name, {}), key: value}, 'field')
+    assert tried > 0
 
 
 def test_one_seed_one_mistake():

@@ -15,7 +15,7 @@ from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Selection, take
 from dense_al.acquisition.detection import ImagesWithBoxes
 from dense_al.pool import Units
-from dense_al.registry import ACQUISITIONS, ConfigError, nearest
+from dense_al.registry import ACQUISITIONS, ConfigError, check_range, nearest
 from dense_al.structures import DetectionOptions, DetPrediction, ElementRows, Query
 
 CONTAINERS = ('all', 'first')
@@ -72,6 +72,10 @@ class BoxInBox(ImagesWithBoxes):
                 raise ConfigError(
                     f'Unknown `acquisition.{name}` {value!r}. {nearest(str(value), valid)}'
                 )
+        for name, share in (('score_thr', score_thr), ('min_cover', min_cover)):
+            check_range(f'acquisition.{name}', share, 0, 1)
+        check_range('acquisition.object_thr', object_thr, 0, 1)
+        check_range('acquisition.min_area_ratio', min_area_ratio, 0)
         if not isinstance(pca, int) or pca < 0:
             raise ConfigError(f'Expected `acquisition.pca` to be at least 0, but got {pca!r}')
         self.rule: dict[str, Any] = dict(

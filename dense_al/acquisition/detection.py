@@ -10,7 +10,7 @@ from dense_al.acquisition.functional import detection as D
 from dense_al.acquisition.functional.weighted_k_center import weighted_k_center
 from dense_al.acquisition.samplers import FeatureSampler, KCenter, Sampler
 from dense_al.pool import Units
-from dense_al.registry import ACQUISITIONS, ConfigError, nearest
+from dense_al.registry import ACQUISITIONS, ConfigError, check_range, nearest
 from dense_al.structures import DetectionOptions, DetPrediction, ElementRows
 
 SCORES = ('Entropy', 'Margin', 'MutualInformation', 'MCDropout')
@@ -110,6 +110,7 @@ class BoxUncertainty(ImagesWithBoxes):
             raise ConfigError(
                 f'Expected `acquisition.background` with Entropy or Margin, but got {score}'
             )
+        check_range('acquisition.passes', passes, 1)
         self.score, self.aggregate, self.released = score, aggregate, released
         self.weight = 'class' if released else weight
         self.background = background

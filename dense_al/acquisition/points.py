@@ -13,13 +13,12 @@ from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection, 
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, ConfigError, nearest
 from dense_al.structures import (
+    Boxes,
     ElementRows,
     InstancePrediction,
     Instances,
     MaskOptions,
     Query,
-    decode_boxes,
-    holds_boxes,
 )
 
 METRICS = ('entropy', 'variance', 'mutual_information', 'random')
@@ -174,8 +173,8 @@ def _drawn_with_boxes(rows: ElementRows, given: Selection) -> set[tuple[int, int
     widths = dict(zip(rows.sample.tolist(), rows.features[:, 4].astype(int).tolist()))
     found: set[tuple[int, int, int]] = set()
     for answer in given.ledger.in_force():
-        if answer.sample in widths and holds_boxes(answer.payload):
-            objects = decode_boxes(answer.payload)
+        if answer.sample in widths and Boxes.is_in(answer.payload):
+            objects = Boxes.decode(answer.payload)
             if isinstance(objects, Instances):
                 units = objects.points[..., 1] * widths[answer.sample] + objects.points[..., 0]
                 found.update((answer.sample, i, int(u)) for i, row in enumerate(units) for u in row)

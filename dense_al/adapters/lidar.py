@@ -35,7 +35,7 @@ from dense_al.models import (
 )
 from dense_al.pool import AnswerStore, Ledger
 from dense_al.registry import ConfigError, nearest
-from dense_al.structures import Manifest, ScanOptions, SegPrediction
+from dense_al.structures import Manifest, Pixels, ScanOptions, SegPrediction
 
 METRICS = ('mIoU', 'accuracy')
 POOL, EVALUATION = 'train_dataloader.dataset', 'val_dataloader.dataset'
@@ -108,13 +108,13 @@ class ScanTask(FrameworkTask):
         if metric not in METRICS:
             raise ConfigError(f'Unknown `rounds.metric` {metric!r}. {nearest(metric, METRICS)}')
 
-    def read_label(self, sample: int) -> np.ndarray:
-        """(N, 1) uint8 label of the data set, checked.
+    def read_label(self, sample: int) -> Pixels:
+        """The label of the data set, checked.
 
         Raises:
             UnreadableSampleError: No label file, another length, a label that is not in the map.
         """
-        return self.scans.load_labels(self.scans.records[sample])[:, None]
+        return Pixels(self.scans.load_labels(self.scans.records[sample]))
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
         """Every network for scans gives all that may be needed of scans."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
@@ -29,7 +28,7 @@ from dense_al.datasets.pipelines import annotation_loader, without_annotations
 from dense_al.datasets.segmentation import PoolSegDataset, with_answered_crops
 from dense_al.pool import AnswerStore, Ledger
 from dense_al.registry import ConfigError
-from dense_al.structures import IGNORE, SegPrediction
+from dense_al.structures import IGNORE, Pixels, SegPrediction
 
 # It is set wherever it matters; with class weights it must not be.
 warnings.filterwarnings('ignore', 'Default ``avg_non_ignore`` is False')
@@ -57,8 +56,8 @@ class MMSegTask(FrameworkTask):
         self._labels = [record.pop('seg_map_path', None) for record in self._records]
         self._read = TRANSFORMS.build(annotation_loader(self._pipeline))
 
-    def read_label(self, sample: int) -> np.ndarray:
-        """(H, W) uint8 label of the data set, checked.
+    def read_label(self, sample: int) -> Pixels:
+        """The label of the data set, checked.
 
         Raises:
             FileNotFoundError, ValueError: No label file, another size, a class out of range.
@@ -84,7 +83,7 @@ class MMSegTask(FrameworkTask):
                 f'Expected classes 0 to {len(self.classes) - 1} or {IGNORE} in {path}, '
                 f'but got {int(label[bad][0])}'
             )
-        return label
+        return Pixels(label)
 
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:
         if 'features' in needs:

@@ -1,7 +1,6 @@
 """What a round needs of mmengine's Runner, whatever the framework on top of it."""
 
 import copy
-import os
 import shutil
 import time
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from mmengine.runner.checkpoint import weights_to_cpu
 from mmengine.visualization import Visualizer
 
 from dense_al.adapters.task import TrainJob, TrainResult
+from dense_al.files import write_atomically
 
 PARTS = 'parts'  # folder of checkpoints inside a round
 
@@ -171,10 +171,7 @@ def save_weights(runner: Runner, path: Path) -> None:
     }
     runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)  # EMA puts its weights in
     if is_main_process():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'.{path.name}.tmp')
-        torch.save(checkpoint, temporary)
-        os.replace(temporary, path)
+        write_atomically(path, lambda file: torch.save(checkpoint, file))
 
 
 def end_workers(runner: Runner) -> None:

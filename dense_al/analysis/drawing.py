@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from dense_al.structures import IGNORE, decode_labels
+from dense_al.structures import IGNORE, Pixels
 
 UNASKED = -1
 OUTLINE, SHADOW = (255, 221, 0), (0, 0, 0)
@@ -64,7 +64,7 @@ def decode_answers(
     Args:
         regions: (H, W) int, unit of each pixel.
         units: (K,) units that were answered; a later one wins.
-        payloads: (K,) their payloads, see `dense_al.structures.encode_labels`.
+        payloads: (K,) their payloads, those of `dense_al.structures.Pixels`.
 
     Returns:
         (H, W) uint8 class, 255 where there is no label.
@@ -79,7 +79,7 @@ def decode_answers(
     ends = np.searchsorted(flat, ids, 'right', sorter=order)
     out = np.full(flat.shape, IGNORE, np.uint8)
     for unit, start, end, payload in zip(ids, starts, ends, payloads):
-        labels = decode_labels(payload)
+        labels = Pixels.decode(payload).labels
         if len(labels) != end - start:
             raise ValueError(f'Expected {end - start} labels for unit {unit}, but got '
                              f'{len(labels)}; are these the regions of the run?')  # fmt: skip

@@ -26,12 +26,9 @@ from dense_al.structures import (
     Boxes,
     InstancePrediction,
     Instances,
+    Pixels,
+    Tags,
     answers_of_table,
-    decode_boxes,
-    decode_labels,
-    decode_tags,
-    holds_boxes,
-    holds_tags,
 )
 
 RegionMap = Callable[[int], 'np.ndarray | None']
@@ -217,8 +214,8 @@ def _pictures(
     if (drawn := _objects(run, round_, sample, image, predicted, side)) is not None:
         return drawn, ''
     kind = str((round_.query or {}).get('kind', ''))
-    if isinstance(predicted, Boxes) or holds_boxes(payload) or kind == 'tags':
-        answered = decode_boxes(payload) if holds_boxes(payload) else None
+    if isinstance(predicted, Boxes) or Boxes.is_in(payload) or kind == 'tags':
+        answered = Boxes.decode(payload) if Boxes.is_in(payload) else None
         found = predicted if isinstance(predicted, Boxes) else None
         drawn = render_boxes(
             image, answered, found, colours=run.colours, classes=run.classes, side=side
@@ -242,9 +239,9 @@ def _pictures(
 
 def _tags_said(payload: bytes, classes: Sequence[str]) -> str:
     """The tags of an answer in words, '' for another one."""
-    if not holds_tags(payload):
+    if not Tags.is_in(payload):
         return ''
-    return f'Tags: {", ".join(classes[c] for c in decode_tags(payload).labels) or "none"}.'
+    return f'Tags: {", ".join(classes[c] for c in Tags.decode(payload).labels) or "none"}.'
 
 
 def _scan_pictures(
@@ -299,7 +296,7 @@ def _objects(
     new = _answers_of(round_, sample)
     store = InstanceStore([*paid, *new], run.manifest.widths)
     objects = store.boxes(sample)
-    if not isinstance(objects, Instances) or objects.masks is not None:
+    if not isinstance(objects, Instances) or not objects.leaves_masks:
         return None
     width = int(run.manifest.widths[sample])
     now = {a.unit for a in new if a.kind == 'point'}
@@ -348,7 +345,7 @@ def _points(
         square = np.s_[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
         units[square] = unit
         if labels is not None and given.get(unit):
-            labels[square] = decode_labels(given[unit])[0]
+            labels[square] = Pixels.decode(given[unit]).labels[0]
     return units, labels
 
 

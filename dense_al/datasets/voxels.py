@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dense_al.groups import region_mean
 from dense_al.structures import IGNORE
 
 # With a random shift of up to this many voxels, halving the grid four times falls differently too.
@@ -86,7 +87,7 @@ def voxelize(
     inverse[order] = np.repeat(np.arange(len(first)), np.diff(np.r_[first, len(points)]))
     return Voxels(
         coords=cells[order[first]].astype(np.int32),
-        feats=_means(points, inverse, len(first)),
+        feats=region_mean(points, inverse, len(first)).astype(np.float32),
         inverse=inverse,
         labels=None if labels is None else majority(labels, inverse, len(first)),
         weights=None if weights is None else _mean_weight(weights, labels, inverse, len(first)),
@@ -186,6 +187,15 @@ class Augment:
     rotate: bool = True
     scale: tuple[float, float] = (1.0, 1.0)
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.jitter < np.inf or not 0 <= self.flip <= 1:
+            raise ValueError(
+                f'Expected `jitter` of at least 0 and `flip` in [0, 1], but got {self.jitter!r} '
+                f'and {self.flip!r}'
+            )
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f'Expected `scale` of rising factors, but got {self.scale!r}')
+
     def __call__(
         self, scan: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> dict[str, Any]:
@@ -261,6 +271,10 @@ class Voxelize:
     size: float = 0.05
     keep_labels: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 < self.size < np.inf:
+            raise ValueError(f'Expected `size` to be above 0 metres, but got {self.size!r}')
+
     def __call__(
         self, scan: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> dict[str, Any]:
@@ -294,20 +308,12 @@ def _cells(xyz: np.ndarray, size: float, rng: np.random.Generator | None) -> np.
     return np.floor(scaled).astype(np.int64)
 
 
-def _means(values: np.ndarray, groups: np.ndarray, n_groups: int) -> np.ndarray:
-    """(n_groups, F) float32 from (N, F); sums are float64."""
-    counts = np.bincount(groups, minlength=n_groups)
-    sums = [np.bincount(groups, column, n_groups) for column in values.T]
-    return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
-
-
 def _mean_weight(
     weights: np.ndarray, labels: np.ndarray | None, groups: np.ndarray, n_groups: int
 ) -> np.ndarray:
     known = np.ones(len(groups), bool) if labels is None else np.asarray(labels) != IGNORE
-    counts = np.bincount(groups[known], minlength=n_groups)
-    sums = np.bincount(groups[known], np.asarray(weights)[known], n_groups)
-    return (sums / np.maximum(counts, 1)).astype(np.float32)
+    means = region_mean(np.asarray(weights)[known], groups[known], n_groups)
+    return means.astype(np.float32)
 
 
 def _no_voxels(n_features: int, labelled: bool, weighted: bool) -> Voxels:

@@ -19,7 +19,7 @@ from dense_al.engine.initial import named_samples
 from dense_al.engine.learner import Learner
 from dense_al.engine.store import RunStore
 from dense_al.oracles import Oracle
-from dense_al.regions import SampleRegions, ScanUnits, build_regions
+from dense_al.regions import RegionMaps, build_regions
 from dense_al.registry import ACQUISITIONS, ORACLES, UNITS, ConfigError, construct
 from dense_al.sandbox import prepare_sandbox
 from dense_al.structures import Budget
@@ -113,9 +113,7 @@ def _initial_budget(rounds: Rounds, budget: Budget) -> Budget:
     return construct(Budget, given, 'rounds.initial.budget') if given else budget
 
 
-def _begin(
-    args: Namespace, cfg: Config, units: SampleRegions | ScanUnits, learner: Learner
-) -> None:
+def _begin(args: Namespace, cfg: Config, units: RegionMaps, learner: Learner) -> None:
     """Locks the folder, prepares the units, records what the run is begun with."""
     store, task = learner.store, learner.task
     store.lock()
@@ -130,7 +128,7 @@ def _begin(
         **(cfg['rounds'].get('initial') or {}),
     }
     start = [plain(given), asdict(learner.initial_budget)]
-    now = environment(args, cfg, task, plain(learner.acquisition.unit), units.maps.key, start)
+    now = environment(args, cfg, task, plain(learner.acquisition.unit), units.key, start)
     record(store, now, args.allow_other_environment)
     store.write_config(cfg.pretty_text)
     if args.start_from is not None:

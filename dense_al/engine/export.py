@@ -12,7 +12,7 @@ from dense_al.engine.reopen import answers_of, open_run, scans_of, units_of
 from dense_al.engine.store import RunStore
 from dense_al.pool import AnswerStore, InstanceStore, TagStore
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, Manifest, holds_boxes, holds_tags
+from dense_al.structures import Answer, Boxes, Manifest, Tags
 
 FORMATS = ('png', 'coco', 'scans')
 
@@ -36,8 +36,7 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
     """
     run = open_run(work_dir)
     manifest, answers, recorded = run.manifest(), answers_of(run), run.environment()
-    holds = (holds_boxes, holds_tags)
-    boxes = any(check(a.payload) for a in answers for check in holds)
+    boxes = any(form.is_in(a.payload) for a in answers for form in (Boxes, Tags))
     fitting = 'coco' if boxes else 'scans' if recorded.get('scan_columns') else 'png'
     if answers and form != fitting:
         raise ConfigError(f'Expected the format {fitting!r} for these labels, but got {form!r}')

@@ -13,8 +13,6 @@ from dense_al.structures import (
     ElementRows,
     Manifest,
     Query,
-    category_of,
-    encode,
 )
 
 
@@ -79,8 +77,6 @@ def existing_labels(samples: np.ndarray, task: Task) -> tuple[Query, list[Answer
     answers = []
     for sample in samples:
         label = task.read_label(int(sample))
-        if isinstance(label, np.ndarray):
-            label = np.ascontiguousarray(label.ravel())
         answers.append(
             Answer(
                 sample=int(sample),
@@ -90,11 +86,11 @@ def existing_labels(samples: np.ndarray, task: Task) -> tuple[Query, list[Answer
                 status=ANSWERED,
                 source='existing',
                 elements=int(task.manifest.areas[sample]),
-                category=category_of(label),
+                category=label.category,
                 clicks=0.0,
                 seconds=0.0,
                 expires_round=-1,
-                payload=encode(label),
+                payload=label.encode(),
             )
         )
     return Query.of_rows('image', rows), answers

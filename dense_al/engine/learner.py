@@ -19,7 +19,7 @@ from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
 from dense_al.pool import Ledger, Units, counts_objects, price_kind, totals
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, Budget, Query, class_counts
+from dense_al.structures import Answer, Budget, Query
 
 logger = logging.getLogger('dense_al')
 
@@ -356,7 +356,8 @@ class Learner:
         n = len(self.task.classes)
         given = len(answers)
         answers = [a for a in answers if a.source != 'model']
-        counts = sum((class_counts(a.payload, n) for a in answers), np.zeros(n, np.int64))
+        said = [label for a in answers if (label := a.label) is not None]
+        counts = sum((label.class_counts(n) for label in said), np.zeros(n, np.int64))
         declined = sum(a.status == 'declined' for a in answers)
         return {
             'round': round_number,

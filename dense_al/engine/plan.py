@@ -12,10 +12,10 @@ from dense_al.acquisition import Acquisition
 from dense_al.engine.learner import Learner
 from dense_al.pool import EXPECTED_OBJECTS, WholeImages, counts_objects, price_kind
 from dense_al.registry import ConfigError
-from dense_al.structures import WHOLE, Budget
+from dense_al.structures import WHOLE, Budget, answer_type
 
 Part = tuple[Acquisition, Budget, int, 'PoolEstimate']  # what asks how much in how many rounds
-OF_OBJECTS = ('instance', 'point')  # kinds whose number depends on what is drawn
+OF_SIZE = ('units', 'pixels', 'points', 'percent')  # units of budgets of which each takes 1 or more
 SAMPLED = 16  # samples whose units are counted where counting them all would cost hours
 
 
@@ -99,7 +99,7 @@ def _pixels(learner: Learner) -> PoolEstimate:
 
 def _of_objects(learner: Learner, acquisition: Acquisition) -> bool:
     """Whether it asks about objects, whose number nobody knows beforehand."""
-    return acquisition.kind in OF_OBJECTS and learner.task.form != 'pixels'
+    return answer_type(acquisition.kind, learner.task.form).of_object
 
 
 def plan(learner: Learner, exact: bool = False) -> str:
@@ -160,20 +160,31 @@ def _share(
             f'they are, but got one in {budget.unit}'
         )
     # How many objects there will be is not known, nor what their points are of the pool.
-    if budget.unit == 'per_object' or _of_objects(learner, acquisition):
+    if _of_objects(learner, acquisition):
+        if budget.unit in OF_SIZE:
+            _check_pays(learner, acquisition, budget, 1.0)
+        return 0.0
+    if budget.unit == 'per_object':
         return 0.0
     whole = pool.amount(budget)
     if whole <= 0:
         return None
-    amount, least = budget.amount(learner.task.manifest.pool_elements), pool.least(budget)
     guess = _is_guess(learner, acquisition, budget)
-    if not guess and amount * (1 + 1e-9 if pool.exact else 10) < least:
+    if not guess:  # an estimate may have missed the cheapest unit
+        _check_pays(learner, acquisition, budget, pool.least(budget) * (1 if pool.exact else 0.1))
+    amount = budget.amount(learner.task.manifest.pool_elements)
+    share = times * min(amount / whole, _most(learner, acquisition, pool))
+    return min(share, 1.0) if guess else share
+
+
+def _check_pays(learner: Learner, acquisition: Acquisition, budget: Budget, least: float) -> None:
+    """Raises `ConfigError` for a budget below what the cheapest unit takes."""
+    amount = budget.amount(learner.task.manifest.pool_elements)
+    if amount * (1 + 1e-9) < least:
         raise ConfigError(
             f'Expected `budget.per_round` to pay for at least one {acquisition.kind}, but the '
             f'cheapest takes {least:.6g} {_measure(budget)} and the budget is {amount:.6g}'
         )
-    share = times * min(amount / whole, _most(learner, acquisition, pool))
-    return min(share, 1.0) if guess else share
 
 
 def _is_guess(learner: Learner, acquisition: Acquisition, budget: Budget) -> bool:

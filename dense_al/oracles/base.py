@@ -14,16 +14,10 @@ from dense_al.structures import (
     ANSWERED,
     DECLINED,
     Answer,
-    Boxes,
     Budget,
-    Instances,
     Label,
     Manifest,
     Query,
-    Tags,
-    category_of,
-    encode,
-    most_frequent_class,
 )
 
 
@@ -41,7 +35,7 @@ class Asking:
         manifest: The samples.
         units: The units they are divided into.
         classes: Class names; a label is an index into them.
-        read_label: Sample -> label of the data set, (H, W) uint8 or boxes, to simulate people.
+        read_label: Sample -> label of the data set, to simulate people.
         rng: Source of randomness.
         form: What a label of a whole sample is: `pixels`, `boxes` or `masks`.
         ledger: What was answered before.
@@ -123,24 +117,20 @@ class Oracle(ABC):
 
     def _said(self, label: Label | None) -> Label | None:
         """What is answered of a label: itself, or its most frequent class everywhere."""
-        if not self.dominant or not isinstance(label, np.ndarray):
-            return label
-        category = most_frequent_class(label)
-        return None if category < 0 else np.full(len(label), category, np.uint8)
+        return label.dominant() if self.dominant and label is not None else label
 
     def _answers(self, asking: Asking, labels: Mapping[int, Label | None]) -> list[Answer]:
         """Answers for rows of the query.
 
         Args:
             asking: The query.
-            labels: Row -> (P,) uint8 labels of its pixels in raster order, boxes, tags, a mask, or
-                whether a point is inside; None = declined.
+            labels: Row -> what was said of it; None = declined.
         """
         query = asking.query
         objects, points = np.zeros((2, len(query)), np.int64)
-        for i, values in labels.items():
-            objects[i] = len(values) if isinstance(values, (Boxes, Tags)) else 0
-            points[i] = values.point_labels.size if isinstance(values, Instances) else 0
+        for i, label in labels.items():
+            if label is not None:
+                objects[i], points[i] = label.drawn, label.n_points
         areas = asking.manifest.areas[query.sample]
         kind = price_kind(query.kind, asking.form, self.points, self.dominant)
         clicks, seconds = self.prices.of(kind, query.size, areas, objects)
@@ -152,21 +142,22 @@ class Oracle(ABC):
                 instance=int(query.instance[i]),
                 unit=int(query.unit[i]),
                 kind=query.kind,
-                status=DECLINED if values is None else ANSWERED,
+                status=DECLINED if label is None else ANSWERED,
                 source=self.source,
-                elements=_elements(query.kind, int(query.size[i]), values),
-                category=-1 if values is None else category_of(values),
+                elements=_elements(query, i, label),
+                category=-1 if label is None else label.category,
                 clicks=float(clicks[i]),
                 seconds=float(seconds[i]),
                 expires_round=-1,
-                payload=b'' if values is None else encode(values),
+                payload=b'' if label is None else label.encode(),
             )
-            for i, values in sorted(labels.items())
+            for i, label in sorted(labels.items())
         ]
 
 
-def _elements(kind: str, size: int, label: Label | None) -> int:
-    """Pixels or points that a label is about: none of tags, the points where boxes stand alone."""
-    if isinstance(label, Instances) and label.masks is None:
-        return int(label.point_labels.size)
-    return 0 if kind == 'tags' else size
+def _elements(query: Query, row: int, label: Label | None) -> int:
+    """Pixels or points that are asked about and, where it was answered, labelled."""
+    size = int(query.size[row])
+    if label is not None:
+        return label.elements(size)
+    return 0 if query.kind == 'tags' else size

@@ -12,7 +12,7 @@ from dense_al.oracles.object_files import read_object_answers, read_objects
 from dense_al.oracles.questions import asked_objects, form_of, label_name, write_questions
 from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES, nearest
-from dense_al.structures import IGNORE, WHOLE, Answer, Label
+from dense_al.structures import IGNORE, WHOLE, Answer, Label, Pixels
 
 WAIT_FOR = ('all', 'any')
 
@@ -105,7 +105,7 @@ class Files(Oracle):
             pixels = UnitPixels(asking.units.map(sample))
             parts = [flat[pixels[u]] for u in asking.query.unit[rows].tolist()]
         return {
-            row: None if (part == IGNORE).all() else self._said(part)
+            row: None if (part == IGNORE).all() else self._said(Pixels(part))
             for row, part in zip(rows, parts)
         }
 

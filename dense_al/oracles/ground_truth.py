@@ -1,7 +1,6 @@
 """The simulated annotator: reads the label files, with optional noise and declines."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,7 @@ from dense_al.oracles.base import Asking, Oracle
 from dense_al.oracles.objects import SimulatedObjects
 from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES
-from dense_al.structures import (
-    IGNORE,
-    INSIDE,
-    OUTSIDE,
-    UNSURE,
-    WHOLE,
-    Answer,
-    Boxes,
-    Inside,
-    Instances,
-    Label,
-    Mask,
-    Tags,
-    tags_of,
-)
+from dense_al.structures import IGNORE, WHOLE, Answer, Instances, Label, Pixels, Tags
 
 Part = Callable[[int, int, np.random.Generator], Label | None]
 
@@ -77,9 +62,10 @@ class GroundTruth(Oracle):
             part = self._part_of(asking.read_label(sample), asking, sample)
             for i in rows.tolist():
                 rng = np.random.default_rng(int(seeds[i]))
-                values = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
-                values = None if values is None else self._noisy(values, asking, rng)
-                labels[i] = None if declined[i] else values
+                said = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
+                if said is not None and self.noise:
+                    said = said.mistaken(self.noise, len(asking.classes), rng)
+                labels[i] = None if declined[i] else said
         answers = self._answers(asking, labels)
         return answers[: asking.enough(answers)]
 
@@ -87,71 +73,29 @@ class GroundTruth(Oracle):
         """(instance, unit, rng) -> what a sample's label says about one unit."""
         kind = asking.query.kind
         if kind == 'tags':
-            return lambda instance, unit, rng: tags_of(label)
+            return lambda instance, unit, rng: Tags(label.classes())
+        if isinstance(label, Pixels):
+            return _part_of_pixels(label, asking, sample)
         if isinstance(label, Instances):
             objects = SimulatedObjects(label, asking.manifest.size(sample), self.unsure)
-            if kind == 'image' and self.points is not None:
-                return lambda instance, unit, rng: objects.with_points(self.points or 0, rng)
             if kind == 'instance':
                 return lambda instance, unit, rng: objects.mask(instance)
             if kind == 'point':
                 return lambda instance, unit, rng: objects.inside(instance, unit)
-        if isinstance(label, Boxes):
-            return lambda instance, unit, rng: label
-        flat = label.ravel()  # type: ignore[union-attr]
-        if kind in WHOLE:
-            return lambda instance, unit, rng: flat
-        if kind == 'point':
-            # Nobody can say the class of a pixel that has none.
-            return lambda instance, unit, rng: (
-                None if flat[unit] == IGNORE else flat[unit : unit + 1]
-            )
-        pixels = UnitPixels(asking.units.map(sample))
-        return lambda instance, unit, rng: flat[pixels[unit]]
-
-    def _noisy(self, label: Label, asking: Asking, rng: np.random.Generator) -> Label:
-        """The label with mistakes: of pixels whole classes, of boxes single objects."""
-        n = len(asking.classes)
-        if not self.noise:
-            return label
-        if isinstance(label, Inside):
-            return Inside(label.value != (rng.random() < self.noise))
-        if isinstance(label, Mask):
-            return label
-        if isinstance(label, (Boxes, Tags)):
-            wrong = rng.random(len(label)) < self.noise
-            other = (label.labels + rng.integers(1, max(n, 2), len(label))) % n
-            labels = np.where(wrong, other, label.labels)
-            if isinstance(label, Instances):
-                label = _other_sides(label, self.noise, rng)
-            return Tags(labels) if isinstance(label, Tags) else replace(label, labels=labels)
-        return mistaken(label, self.noise, n, rng)
+            if self.points is not None:
+                return lambda instance, unit, rng: objects.with_points(self.points or 0, rng)
+        return lambda instance, unit, rng: label
 
 
-def _other_sides(label: Instances, noise: float, rng: np.random.Generator) -> Instances:
-    """Objects some of whose points are said to be on the other side."""
-    said = label.point_labels
-    wrong = (rng.random(said.shape) < noise) & (said != UNSURE)
-    return replace(label, point_labels=np.where(wrong, INSIDE + OUTSIDE - said, said))
-
-
-def mistaken(
-    labels: np.ndarray, noise: float, n_classes: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Labels in which each class present is mistaken for another one with probability `noise`.
-
-    Args:
-        labels: (P,) uint8 classes, 255 = none (stays).
-        noise: Probability in [0, 1].
-        n_classes: Number of classes; a single one is never mistaken.
-        rng: Source of randomness.
-
-    Returns:
-        (P,) uint8.
-    """
-    wrong = rng.random(n_classes) < noise
-    shift = rng.integers(1, max(n_classes, 2), n_classes)
-    table = np.full(256, IGNORE, np.uint8)
-    classes = np.arange(n_classes)
-    table[:n_classes] = np.where(wrong, (classes + shift) % n_classes, classes)
-    return table[labels]
+def _part_of_pixels(label: Pixels, asking: Asking, sample: int) -> Part:
+    """(instance, unit, rng) -> the pixels of one unit."""
+    flat = label.labels
+    if asking.query.kind in WHOLE:
+        return lambda instance, unit, rng: label
+    if asking.query.kind == 'point':
+        # Nobody can say the class of a pixel that has none.
+        return lambda instance, unit, rng: (
+            None if flat[unit] == IGNORE else Pixels(flat[unit : unit + 1])
+        )
+    pixels = UnitPixels(asking.units.map(sample))
+    return lambda instance, unit, rng: Pixels(flat[pixels[unit]])

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from dense_al.pool import UnitPixels, Units
 from dense_al.structures import (
     ANSWERED,
     Answer,
+    Pixels,
     Query,
     SegPrediction,
-    encode_labels,
-    most_frequent_class,
 )
 
 MODEL = 'model'
@@ -31,12 +28,12 @@ def answers_of_model(
     Returns:
         One answer per unit, in the order of the query.
     """
-    payloads: dict[int, np.ndarray] = {}
+    said: dict[int, Pixels] = {}
     for prediction in predictions:
         pixels = UnitPixels(units.map(prediction.sample))
         labels = prediction.labels.ravel()
         for row in query.by_sample[prediction.sample].tolist():
-            payloads[row] = labels[pixels[int(query.unit[row])]]
+            said[row] = Pixels(labels[pixels[int(query.unit[row])]])
     return [
         Answer(
             sample=int(query.sample[row]),
@@ -46,11 +43,11 @@ def answers_of_model(
             status=ANSWERED,
             source=MODEL,
             elements=int(query.size[row]),
-            category=most_frequent_class(payloads[row]),
+            category=said[row].category,
             clicks=0.0,
             seconds=0.0,
             expires_round=expires_round,
-            payload=encode_labels(payloads[row]),
+            payload=said[row].encode(),
         )
         for row in range(len(query))
     ]

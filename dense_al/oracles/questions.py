@@ -1,7 +1,6 @@
 """What people are shown: pictures with what is asked drawn in them, and a list of it."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +8,38 @@ import numpy as np
 from PIL import Image, ImageDraw
 from skimage.segmentation import find_boundaries
 
+from dense_al.files import write_atomically
 from dense_al.oracles.base import Asking
 from dense_al.pool import BoxStore
 from dense_al.regions import read_image
-from dense_al.structures import IGNORE, WHOLE
+from dense_al.structures import (
+    IGNORE,
+    WHOLE,
+    Boxes,
+    Inside,
+    Instances,
+    Label,
+    Mask,
+    Pixels,
+    Tags,
+    answer_type,
+)
 
 OUTLINE = (255, 230, 0)
-OF_OBJECTS = ('instance', 'point')
+# What an answer is -> what its label file holds.
+FILES: dict[type[Label], str] = {
+    Pixels: 'pixels',
+    Boxes: 'boxes',
+    Instances: 'masks',
+    Tags: 'tags',
+    Mask: 'answers',
+    Inside: 'answers',
+}
 
 
 def form_of(asking: Asking) -> str:
     """What a label file holds: `pixels`, `boxes`, `masks`, `tags`, or `answers` about objects."""
-    if asking.query.kind in OF_OBJECTS and (asking.query.instance >= 0).all():
-        return 'answers'
-    return 'tags' if asking.query.kind == 'tags' else asking.form
+    return FILES[answer_type(asking.query.kind, asking.form)]
 
 
 def label_name(asking: Asking, sample: int) -> str:
@@ -57,9 +74,7 @@ def write_questions(
     }
     if form_of(asking) == 'masks':
         content['points'] = points
-    temporary = folder / '.query.json.tmp'
-    temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
-    os.replace(temporary, folder / 'query.json')
+    write_atomically(folder / 'query.json', json.dumps(content, indent=1).encode())
 
 
 def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dense_al.structures import IGNORE, Answer, Manifest, decode_labels
+from dense_al.structures import IGNORE, Answer, Manifest, Pixels
 
 
 class Units(Protocol):
@@ -111,7 +111,7 @@ class AnswerStore:
                 self._write_points(flat, list(answers))
                 continue
             for answer in answers:
-                payload = decode_labels(answer.payload)
+                payload = Pixels.decode(answer.payload).labels
                 if kind == 'image':
                     self._check(answer, payload, flat.size)
                     flat[:] = payload
@@ -127,7 +127,7 @@ class AnswerStore:
     def _write_points(self, flat: np.ndarray, answers: list[Answer]) -> None:
         """Writes the classes of single pixels (unit = y * width + x) into (P,) labels."""
         units = np.array([answer.unit for answer in answers], np.int64)
-        known = {payload: decode_labels(payload) for payload in {a.payload for a in answers}}
+        known = {p: Pixels.decode(p).labels for p in {a.payload for a in answers}}
         for answer in answers:
             self._check(answer, known[answer.payload], int(0 <= answer.unit < flat.size))
         flat[units] = [known[answer.payload][0] for answer in answers]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dense_al.structures import Answer, Boxes, decode_boxes, holds_boxes
+from dense_al.structures import Answer, Boxes
 
 
 class BoxStore:
@@ -15,7 +15,7 @@ class BoxStore:
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
-        self._payloads = {a.sample: a.payload for a in answers if holds_boxes(a.payload)}
+        self._payloads = {a.sample: a.payload for a in answers if Boxes.is_in(a.payload)}
 
     @property
     def samples(self) -> list[int]:
@@ -31,4 +31,4 @@ class BoxStore:
         payload = self._payloads.get(sample)
         if payload is None:
             return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
-        return decode_boxes(payload)
+        return Boxes.decode(payload)

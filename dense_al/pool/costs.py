@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dense_al.registry import ConfigError, check_keys
+from dense_al.structures import Boxes, Pixels, answer_type
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def counts_objects(kind: str, form: str) -> bool:
     >>> counts_objects('image', 'boxes'), counts_objects('image', 'pixels')
     (True, False)
     """
-    return kind == 'tags' or (kind == 'image' and form != 'pixels')
+    return answer_type(kind, form).counted
 
 
 def price_kind(kind: str, form: str, points: int | None = None, dominant: bool = False) -> str:
@@ -148,10 +149,9 @@ def price_kind(kind: str, form: str, points: int | None = None, dominant: bool =
     >>> price_kind('region', 'pixels', dominant=True), price_kind('point', 'pixels')
     ('dominant', 'pixel')
     """
-    if form == 'pixels' and kind == 'point':
-        return 'pixel'
-    if form == 'pixels' and dominant and kind in ('image', 'region'):
-        return 'dominant'
-    if kind != 'image' or form == 'pixels':
+    answer = answer_type(kind, form)
+    if answer is Pixels:
+        return 'pixel' if kind == 'point' else 'dominant' if dominant else kind
+    if kind != 'image':
         return kind
-    return 'boxes' if form == 'masks' and points is not None else form
+    return form if points is None or answer is Boxes else 'boxes'

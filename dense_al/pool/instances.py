@@ -10,12 +10,9 @@ from dense_al.structures import (
     INSIDE,
     OUTSIDE,
     Answer,
+    Inside,
     Instances,
     Mask,
-    decode_inside,
-    decode_mask,
-    holds_inside,
-    holds_mask,
 )
 
 
@@ -37,9 +34,9 @@ class InstanceStore(BoxStore):
         self._masks: dict[int, list[Answer]] = defaultdict(list)
         self._asked: dict[int, list[Answer]] = defaultdict(list)
         for answer in answers:
-            if holds_inside(answer.payload):
+            if Inside.is_in(answer.payload):
                 self._inside[answer.sample].append(answer)
-            elif holds_mask(answer.payload):
+            elif Mask.is_in(answer.payload):
                 self._masks[answer.sample].append(answer)
         for answer in asked:
             self._asked[answer.sample].append(answer)
@@ -60,7 +57,7 @@ class InstanceStore(BoxStore):
         for answer in self._inside[sample]:
             self._check(answer, len(objects))
             y, x = divmod(answer.unit, int(self._widths[sample]))
-            label = INSIDE if decode_inside(answer.payload).value else OUTSIDE
+            label = INSIDE if Inside.decode(answer.payload).value else OUTSIDE
             found[answer.instance].append((x, y, label))
         rows = [np.array(points, np.int64).reshape(-1, 3) for points in found]
         return [(row[:, :2], row[:, 2]) for row in rows]
@@ -93,7 +90,7 @@ class InstanceStore(BoxStore):
             masks = list(objects.masks)
         for answer in self._masks[sample]:
             self._check(answer, len(objects))
-            masks[answer.instance] = decode_mask(answer.payload)
+            masks[answer.instance] = Mask.decode(answer.payload)
         return tuple(masks)
 
     def _check(self, answer: Answer, n: int) -> None:

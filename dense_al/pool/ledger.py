@@ -1,7 +1,7 @@
 """The ledger: what was asked, answered and paid; the fold of the rounds' answers."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,8 @@ from dense_al.structures import (
     Answer,
     Boxes,
     ElementRows,
-    Instances,
+    Label,
     Tags,
-    decode_boxes,
-    decode_tags,
-    holds_boxes,
-    holds_tags,
 )
 
 
@@ -138,8 +134,8 @@ class Ledger:
     @property
     def objects(self) -> int:
         """Objects that have a box."""
-        drawn = [a.payload for a in self.in_force() if holds_boxes(a.payload)]
-        return sum(len(decode_boxes(payload)) for payload in drawn)
+        drawn = [a.payload for a in self.in_force() if Boxes.is_in(a.payload)]
+        return sum(Boxes.decode(payload).drawn for payload in drawn)
 
     def expected_objects(self, kind: str) -> float:
         """Objects in an image that nobody has answered yet; where `kind` is `tags`, classes.
@@ -147,19 +143,19 @@ class Ledger:
         As many as people found on average in those that were answered; before any was,
         `EXPECTED_OBJECTS`.
         """
-        holds = holds_tags if kind == 'tags' else holds_boxes
-        decode: Callable[[bytes], Boxes | Tags] = decode_tags if kind == 'tags' else decode_boxes
-        answered = [a.payload for a in self._of_people() if a.kind == kind and holds(a.payload)]
+        form: type[Label] = Tags if kind == 'tags' else Boxes
+        of_kind = [a.payload for a in self._of_people() if a.kind == kind]
+        answered = [form.decode(payload).drawn for payload in of_kind if form.is_in(payload)]
         if not answered:
             return EXPECTED_OBJECTS.get(kind, 0.0)
-        return sum(len(decode(payload)) for payload in answered) / len(answered)
+        return sum(answered) / len(answered)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(C,) int64: units in force with most of each class; of boxes, every object."""
         counts = np.zeros(n_classes, np.int64)
         for answer in self._of_people():
-            if holds_boxes(answer.payload):
-                counts += np.bincount(decode_boxes(answer.payload).labels, minlength=n_classes)
+            if Boxes.is_in(answer.payload):
+                counts += Boxes.decode(answer.payload).class_counts(n_classes)
             elif answer.category >= 0:
                 counts[answer.category] += 1
         return counts
@@ -177,10 +173,7 @@ def _keys(answers: Iterable[Answer]) -> np.ndarray:
 
 def _leaves_masks(payload: bytes) -> bool:
     """Whether boxes were drawn in an image, and the masks of its objects are left to be asked."""
-    if not holds_boxes(payload):
-        return False
-    objects = decode_boxes(payload)
-    return not (isinstance(objects, Instances) and objects.masks is not None)
+    return Boxes.is_in(payload) and Boxes.decode(payload).leaves_masks
 
 
 def totals(answers: Iterable[Answer], elements: int | None = None) -> Totals:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dense_al.structures import Answer, decode_boxes, decode_tags, holds_boxes, holds_tags
+from dense_al.structures import Answer, Boxes, Tags, decode
 
 
 class TagStore:
@@ -15,8 +15,8 @@ class TagStore:
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
-        tags = {a.sample: a.payload for a in answers if holds_tags(a.payload)}
-        boxes = {a.sample: a.payload for a in answers if holds_boxes(a.payload)}
+        tags = {a.sample: a.payload for a in answers if Tags.is_in(a.payload)}
+        boxes = {a.sample: a.payload for a in answers if Boxes.is_in(a.payload)}
         self._payloads = {**tags, **boxes}
 
     @property
@@ -26,9 +26,5 @@ class TagStore:
 
     def tags(self, sample: int) -> np.ndarray | None:
         """(T,) int64 classes in a sample, ascending; None where they are not known."""
-        payload = self._payloads.get(sample)
-        if payload is None:
-            return None
-        if holds_boxes(payload):
-            return np.unique(decode_boxes(payload).labels)
-        return decode_tags(payload).labels
+        label = decode(self._payloads.get(sample, b''))
+        return None if label is None else label.classes()

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dense_al.regions.base import Regions
-from dense_al.regions.cache import RegionMaps, SampleRegions
+from dense_al.regions.cache import RegionMaps
 from dense_al.regions.grid import Grid, Image
 from dense_al.regions.images import ImageError, image_size, read_image
-from dense_al.regions.scan_cache import ScanMaps, Scans, ScanUnits
+from dense_al.regions.inputs import Scans
 from dense_al.regions.scans import BalancedClusters, ScanRegions, Supervoxels, WorldCells
 from dense_al.regions.superpixels import Superpixels
 from dense_al.registry import UNITS, ConfigError
@@ -22,7 +22,7 @@ for _cls in (Grid, Image, Superpixels, BalancedClusters, Supervoxels, WorldCells
 
 def build_regions(
     cfg: Any, manifest: 'Manifest', cache_dir: Path | str, scans: Scans | None = None
-) -> SampleRegions | ScanUnits:
+) -> RegionMaps:
     """Builds the units of a run from the config of its acquisition.
 
     Args:
@@ -36,15 +36,14 @@ def build_regions(
     """
     folder = Path(cache_dir) / f'{manifest.digest}-{zlib.crc32(manifest.paths[0].encode()):08x}'
     regions = UNITS.build(cfg, 'acquisition.unit')
-    if scans is None and not isinstance(regions, ScanRegions):
-        return SampleRegions(RegionMaps(regions, folder), manifest)
-    if scans is None or not isinstance(regions, (ScanRegions, Image)):
+    kinds = Regions if scans is None else (ScanRegions, Image)
+    if not isinstance(regions, kinds):
         of_scans = sorted(n for n in UNITS.names if issubclass(UNITS.get(n, ''), ScanRegions))
         raise ConfigError(
             f'Expected `acquisition.unit` of {"images" if scans is None else "scans"}, but got '
             f'{type(regions).__name__}; those of scans are Image, {", ".join(of_scans)}'
         )
-    return ScanUnits(ScanMaps(regions, scans, manifest.areas, folder), manifest)
+    return RegionMaps(regions, manifest, folder, scans)
 
 
 __all__ = [
@@ -54,9 +53,6 @@ __all__ = [
     'ImageError',
     'RegionMaps',
     'Regions',
-    'SampleRegions',
-    'ScanMaps',
-    'ScanUnits',
     'Superpixels',
     'Supervoxels',
     'WorldCells',

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -37,9 +37,6 @@ class Regions(Division):
 
     R differs between images and is at least 1.
     """
-
-    needs_image: ClassVar[bool] = True
-    """Whether the division depends on the colours, not on the image's size alone."""
 
     @abstractmethod
     def map(self, image: np.ndarray) -> np.ndarray:

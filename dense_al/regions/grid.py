@@ -1,6 +1,6 @@
 """Regions that depend on the size of an image alone."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +9,6 @@ from dense_al.regions.base import Regions, check_image, check_integer
 
 class SizeRegions(Regions):
     """Regions that need no colours, so neither the image's file nor a cache on disk."""
-
-    needs_image: ClassVar[bool] = False
 
     def map(self, image: np.ndarray) -> np.ndarray:
         """(H, W) int32 region of each pixel of an (H, W, 3) uint8 image."""

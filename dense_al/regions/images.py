@@ -1,7 +1,6 @@
 """Reads images the way mmcv's `LoadImageFromFile` does by default, so that the sizes agree."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ _ORIENTATION = 274
 _PLAIN_FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')
 _ENDS = {'PNG': b'IEND', 'JPEG': b'\xff\xd9'}
 
-ImageSource = str | Path | Callable[[], np.ndarray]
-
 
 class ImageError(ValueError):
     """An image that is there but cannot be read."""
@@ -29,11 +26,11 @@ def decoder() -> str:
     return 'pillow' if cv2 is None else 'opencv'
 
 
-def read_image(source: ImageSource) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """Reads an image, turned as its EXIF orientation says.
 
     Args:
-        source: A path, or a function that returns an (H, W, 3) uint8 RGB array.
+        path: The file.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -42,9 +39,7 @@ def read_image(source: ImageSource) -> np.ndarray:
         FileNotFoundError: There is no such file.
         ImageError: The file is no image, or it is damaged or cut off.
     """
-    if callable(source):
-        return source()
-    content = _content(source)
+    content = _content(path)
     # OpenCV fills what is missing from a damaged file with grey; Pillow says so.
     try:
         with Image.open(io.BytesIO(content)) as picture:
@@ -54,36 +49,35 @@ def read_image(source: ImageSource) -> np.ndarray:
     except UnidentifiedImageError:
         pass  # a format only OpenCV may know
     except Exception as error:  # Pillow's plugins raise what they like
-        raise ImageError(f'Could not read the image `{source}`: {error}') from error
+        raise ImageError(f'Could not read the image `{path}`: {error}') from error
     image = _decoded(content)
     if image is None:
-        raise ImageError(f'Could not read the image `{source}`: {len(content)} bytes, no image')
+        raise ImageError(f'Could not read the image `{path}`: {len(content)} bytes, no image')
     return image
 
 
-def image_size(source: ImageSource) -> tuple[int, int]:
+def image_size(path: str | Path) -> tuple[int, int]:
     """Height and width in pixels that `read_image` would give, from the header where possible.
 
     Args:
-        source: As for `read_image`.
+        path: The file.
 
     Raises:
         FileNotFoundError: There is no such file.
         ImageError: The file is no image, or it is damaged or, where it can be seen, cut off.
     """
-    if not callable(source):
-        _check_exists(source)
-        try:
-            with Image.open(source) as picture:
-                _check_end(source, picture.format)
-                # Where there is one, it depends on format and decoder whether it is obeyed.
-                if picture.format in _PLAIN_FORMATS and not _turned(picture):
-                    return picture.height, picture.width
-        except UnidentifiedImageError:
-            pass
-        except Exception as error:
-            raise ImageError(f'Could not read the image `{source}`: {error}') from error
-    height, width = read_image(source).shape[:2]
+    _check_exists(path)
+    try:
+        with Image.open(path) as picture:
+            _check_end(path, picture.format)
+            # Where there is one, it depends on format and decoder whether it is obeyed.
+            if picture.format in _PLAIN_FORMATS and not _turned(picture):
+                return picture.height, picture.width
+    except UnidentifiedImageError:
+        pass
+    except Exception as error:
+        raise ImageError(f'Could not read the image `{path}`: {error}') from error
+    height, width = read_image(path).shape[:2]
     return height, width
 
 

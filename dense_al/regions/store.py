@@ -1,14 +1,14 @@
 """One region map as a file: compressed ids, sizes and digest, written whole or not at all."""
 
 import hashlib
-import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+
+from dense_al.files import write_atomically
 
 
 class Summary(NamedTuple):
@@ -31,7 +31,7 @@ def summary_of(labels: np.ndarray) -> Summary:
 
 
 def write_map(path: Path, labels: np.ndarray) -> Summary:
-    """Writes an (H, W) map atomically: a temporary file, fsync, rename.
+    """Writes an (H, W) map, whole or not at all.
 
     Args:
         path: The file; its folder is made if need be.
@@ -41,22 +41,13 @@ def write_map(path: Path, labels: np.ndarray) -> Summary:
         The sizes and the digest that were stored with it.
     """
     summary = summary_of(labels)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix='.tmp')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            np.savez_compressed(
-                file,
-                map=labels.astype(np.min_scalar_type(len(summary.sizes) - 1)),
-                sizes=summary.sizes,
-                digest=np.array(summary.digest),
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    short = labels.astype(np.min_scalar_type(len(summary.sizes) - 1))
+    digest = np.array(summary.digest)
+
+    def write(file: BinaryIO) -> None:
+        np.savez_compressed(file, map=short, sizes=summary.sizes, digest=digest)
+
+    write_atomically(path, write)
     return summary
 
 

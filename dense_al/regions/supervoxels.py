@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
+from dense_al.groups import region_mean
 from dense_al.regions.base import check_integer, check_number, relabelled
 from dense_al.regions.scan_base import ScanRegions, check_points, ranked_cells
 
@@ -68,8 +69,8 @@ class Supervoxels(ScanRegions):
     def map(self, points: np.ndarray, pose: np.ndarray) -> np.ndarray:
         """(N,) int32 supervoxel of each point; `pose` does not matter."""
         points = check_points(points).astype(np.float64)
-        _, rows = ranked_cells(np.floor(points / self.voxel))
-        centres = _means(points, rows)
+        voxels, rows = ranked_cells(np.floor(points / self.voxel))
+        centres = region_mean(points, rows, len(voxels))
         graph = self._graph(centres)
         _, cells = ranked_cells(np.floor(centres / self.spacing))
         regions = _grown(graph, centres, _middles(centres, cells))
@@ -97,15 +98,10 @@ def _normals(near: np.ndarray) -> np.ndarray:
     return np.linalg.eigh(inside.transpose(0, 2, 1) @ inside)[1][:, :, 0]
 
 
-def _means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """(G, 3) means of the (N, 3) values of each group; groups 0 to G-1, each present."""
-    sums = [np.bincount(groups, values[:, axis]) for axis in range(values.shape[1])]
-    return np.stack(sums, axis=1) / np.bincount(groups)[:, None]
-
-
 def _middles(centres: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """(G,) the voxel of each group that is closest to the group's mean."""
-    squared = ((centres - _means(centres, groups)[groups]) ** 2).sum(axis=1)
+    means = region_mean(centres, groups, groups.max() + 1)
+    squared = ((centres - means[groups]) ** 2).sum(axis=1)
     return _first_of_each(groups, squared)
 
 

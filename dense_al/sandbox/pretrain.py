@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, interpolate, pad
 
+from dense_al.files import write_atomically
 from dense_al.sandbox.glyphs import GlyphsSpec, glyph_parts, render_glyphs
 
 CROP = 40  # side of a glyph with its surroundings, pixels
@@ -51,10 +52,7 @@ def pretrained_backbone(
     images, labels = glyph_crops(spec, scenes, window)
     model = _train(backbone, images, labels, iterations)
     state = {f'backbone.{k}': v for k, v in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    torch.save({'state_dict': state, 'key': key}, temporary)
-    os.replace(temporary, path)
+    write_atomically(path, lambda file: torch.save({'state_dict': state, 'key': key}, file))
     return path
 
 

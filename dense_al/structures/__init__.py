@@ -3,37 +3,17 @@
 from dense_al.structures.answers import (
     ANSWERED,
     DECLINED,
-    IGNORE,
     Answer,
     answers_of_table,
     answers_table,
-    decode_labels,
-    encode_labels,
-    most_frequent_class,
 )
-from dense_al.structures.boxes import (
-    INSIDE,
-    OUTSIDE,
-    UNSURE,
-    Boxes,
-    Instances,
-    decode_boxes,
-    encode_boxes,
-    holds_boxes,
-)
+from dense_al.structures.boxes import INSIDE, OUTSIDE, UNSURE, Boxes, Instances
 from dense_al.structures.budget import Budget
-from dense_al.structures.labels import Label, category_of, class_counts, encode, tags_of
+from dense_al.structures.forms import LABELS, answer_type, decode
+from dense_al.structures.label import Label
 from dense_al.structures.manifest import Manifest
-from dense_al.structures.masks import (
-    Inside,
-    Mask,
-    decode_inside,
-    decode_mask,
-    encode_inside,
-    encode_mask,
-    holds_inside,
-    holds_mask,
-)
+from dense_al.structures.masks import Inside, Mask
+from dense_al.structures.pixels import IGNORE, Pixels
 from dense_al.structures.prediction import (
     DetectionOptions,
     DetPrediction,
@@ -43,7 +23,7 @@ from dense_al.structures.prediction import (
     SegPrediction,
 )
 from dense_al.structures.rows import KINDS, WHOLE, ElementRows, Query, by_sample
-from dense_al.structures.tags import Tags, decode_tags, encode_tags, holds_tags
+from dense_al.structures.tags import Tags
 
 __all__ = [
     'ANSWERED',
@@ -51,9 +31,10 @@ __all__ = [
     'IGNORE',
     'INSIDE',
     'KINDS',
+    'LABELS',
     'OUTSIDE',
     'UNSURE',
-    'Label',
+    'WHOLE',
     'Answer',
     'Boxes',
     'Budget',
@@ -63,34 +44,18 @@ __all__ = [
     'Inside',
     'InstancePrediction',
     'Instances',
+    'Label',
     'Manifest',
     'Mask',
     'MaskOptions',
+    'Pixels',
     'Query',
     'ScanOptions',
     'SegPrediction',
     'Tags',
-    'WHOLE',
+    'answer_type',
     'answers_of_table',
     'answers_table',
     'by_sample',
-    'category_of',
-    'class_counts',
-    'decode_boxes',
-    'decode_inside',
-    'decode_labels',
-    'decode_mask',
-    'decode_tags',
-    'encode',
-    'encode_boxes',
-    'encode_inside',
-    'encode_labels',
-    'encode_mask',
-    'encode_tags',
-    'holds_boxes',
-    'holds_inside',
-    'holds_mask',
-    'holds_tags',
-    'most_frequent_class',
-    'tags_of',
+    'decode',
 ]

@@ -1,14 +1,14 @@
 """Answers: the labels that were given, with what they cost."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import numpy as np
 import pyarrow as pa
 
+from dense_al.structures.forms import decode
+from dense_al.structures.label import Label
+
 ANSWERED, DECLINED = 'answered', 'declined'
-IGNORE = 255
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Answer:
         clicks: Clicks billed.
         seconds: Seconds billed.
         expires_round: Last round that trains on it, -1 for all.
-        payload: The label itself, see `encode_labels`.
+        payload: The label itself, see `Label.encode`; empty if declined.
     """
 
     sample: int
@@ -46,6 +46,11 @@ class Answer:
         """What makes two answers be about the same thing."""
         return self.sample, self.instance, self.unit, self.kind
 
+    @property
+    def label(self) -> Label | None:
+        """What was said, None if declined; decoded anew."""
+        return decode(self.payload)
+
 
 SCHEMA = pa.schema(
     [
@@ -63,36 +68,6 @@ SCHEMA = pa.schema(
         ('payload', pa.binary()),
     ]
 )
-
-
-def encode_labels(labels: np.ndarray) -> bytes:
-    """Packs the labels of a unit's pixels.
-
-    Args:
-        labels: (P,) uint8 class of each pixel in raster order of the unit, 255 = cannot say.
-
-    Returns:
-        The compressed payload.
-
-    >>> decode_labels(encode_labels(np.array([3, 255], np.uint8))).tolist()
-    [3, 255]
-    """
-    if labels.dtype != np.uint8 or labels.ndim != 1:
-        raise ValueError(
-            f'Expected uint8 labels of shape (P,), but got {labels.dtype} {labels.shape}'
-        )
-    return zlib.compress(labels.tobytes(), 6)
-
-
-def decode_labels(payload: bytes) -> np.ndarray:
-    """Unpacks what `encode_labels` packed: (P,) uint8."""
-    return np.frombuffer(zlib.decompress(payload), np.uint8)
-
-
-def most_frequent_class(labels: np.ndarray) -> int:
-    """The most frequent class among (P,) uint8 labels, lowest on ties; -1 if all are 255."""
-    counts = np.bincount(labels[labels != IGNORE], minlength=1)
-    return int(counts.argmax()) if counts.sum() else -1
 
 
 def answers_table(answers: Sequence[Answer]) -> pa.Table:

@@ -2,19 +2,19 @@
 
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
+from dense_al.structures.label import Label, counts_of, other_classes
 from dense_al.structures.masks import Mask
 
-# The first byte tells payloads of boxes from others.
-MARK, MARK_INSTANCES = b'B', b'O'
 INSIDE, OUTSIDE, UNSURE = 1, 0, -1  # what a point says of an object
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
+class Boxes(Label):
     """The objects of one image.
 
     Attributes:
@@ -24,6 +24,8 @@ class Boxes:
     Raises:
         ValueError: Other shapes, or a box that ends before it begins.
     """
+
+    mark, what, counted = b'B', 'boxes', True
 
     boxes: np.ndarray
     labels: np.ndarray
@@ -42,6 +44,55 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @classmethod
+    def is_in(cls, payload: bytes) -> bool:
+        """Whether a payload has this form; objects with masks or points are boxes, too."""
+        return payload[:1] in (cls.mark, Instances.mark)
+
+    def encode(self) -> bytes:
+        """The mark, then compressed little-endian float32 boxes and int32 labels.
+
+        >>> found = Boxes.decode(Boxes([[1, 2, 3, 4]], [5]).encode())
+        >>> found.boxes.tolist(), found.labels.tolist()
+        ([[1.0, 2.0, 3.0, 4.0]], [5])
+        """
+        content = self.boxes.astype('<f4').tobytes() + self.labels.astype('<i4').tobytes()
+        return self.mark + zlib.compress(content, 6)
+
+    @classmethod
+    def _decoded(cls, payload: bytes) -> 'Boxes':
+        if Instances.is_in(payload):
+            return Instances.decode(payload)
+        content = zlib.decompress(payload[1:])
+        n = len(content) // 20
+        return Boxes(
+            np.frombuffer(content, '<f4', 4 * n).reshape(n, 4),
+            np.frombuffer(content, '<i4', n, 16 * n),
+        )
+
+    @property
+    def category(self) -> int:
+        return int(np.bincount(self.labels).argmax()) if len(self) else -1
+
+    @property
+    def drawn(self) -> int:
+        return len(self)
+
+    @property
+    def leaves_masks(self) -> bool:
+        """Whether the masks of its objects are left to be asked."""
+        return True
+
+    def class_counts(self, n_classes: int) -> np.ndarray:
+        return counts_of(self.labels, n_classes)
+
+    def classes(self) -> np.ndarray:
+        return np.unique(self.labels)
+
+    def mistaken(self, noise: float, n_classes: int, rng: np.random.Generator) -> 'Boxes':
+        """The class of each object may be another one."""
+        return replace(self, labels=other_classes(self.labels, noise, n_classes, rng))
+
 
 @dataclass(frozen=True, eq=False)
 class Instances(Boxes):
@@ -57,6 +108,8 @@ class Instances(Boxes):
     Raises:
         ValueError: Shapes or labels that do not fit.
     """
+
+    mark, what = b'O', 'objects with masks or points'
 
     points: np.ndarray
     point_labels: np.ndarray
@@ -86,60 +139,52 @@ class Instances(Boxes):
         none = np.zeros((n, 0), np.int64)
         return cls(boxes.boxes, boxes.labels, np.zeros((n, 0, 2), np.int64), none, masks)
 
+    @classmethod
+    def is_in(cls, payload: bytes) -> bool:
+        return payload[:1] == cls.mark
 
-def encode_boxes(boxes: Boxes) -> bytes:
-    """Packs boxes: the mark, then compressed little-endian float32 boxes and int32 labels.
-
-    Those of `Instances` are compressed JSON behind another mark.
-
-    >>> found = decode_boxes(encode_boxes(Boxes([[1, 2, 3, 4]], [5])))
-    >>> found.boxes.tolist(), found.labels.tolist()
-    ([[1.0, 2.0, 3.0, 4.0]], [5])
-    """
-    if isinstance(boxes, Instances):
+    def encode(self) -> bytes:
+        """The mark, then compressed JSON."""
         content = {
-            'boxes': boxes.boxes.tolist(),
-            'labels': boxes.labels.tolist(),
-            'points': boxes.points.tolist(),
-            'n_points': boxes.point_labels.shape[1],
-            'point_labels': boxes.point_labels.tolist(),
-            'masks': None if boxes.masks is None else [m.rle() for m in boxes.masks],
+            'boxes': self.boxes.tolist(),
+            'labels': self.labels.tolist(),
+            'points': self.points.tolist(),
+            'n_points': self.point_labels.shape[1],
+            'point_labels': self.point_labels.tolist(),
+            'masks': None if self.masks is None else [m.rle() for m in self.masks],
         }
-        return MARK_INSTANCES + zlib.compress(json.dumps(content).encode(), 6)
-    parts = boxes.boxes.astype('<f4').tobytes() + boxes.labels.astype('<i4').tobytes()
-    return MARK + zlib.compress(parts, 6)
+        return self.mark + zlib.compress(json.dumps(content).encode(), 6)
 
+    @classmethod
+    def _decoded(cls, payload: bytes) -> Self:
+        content = json.loads(zlib.decompress(payload[1:]))
+        n, points = len(content['labels']), content['n_points']
+        masks = content['masks']
+        return cls(
+            np.array(content['boxes'], np.float32),
+            np.array(content['labels'], np.int64),
+            np.array(content['points'], np.int64).reshape(n, points, 2),
+            np.array(content['point_labels'], np.int64).reshape(n, points),
+            None if masks is None else tuple(Mask.of_rle(rle) for rle in masks),
+        )
 
-def decode_boxes(payload: bytes) -> Boxes:
-    """Unpacks what `encode_boxes` packed: `Boxes`, or `Instances` where it was one.
+    @property
+    def n_points(self) -> int:
+        return self.point_labels.size
 
-    Raises:
-        ValueError: A payload of something else.
-    """
-    if not holds_boxes(payload):
-        raise ValueError('Expected a payload of boxes, but got another one')
-    if payload[:1] == MARK_INSTANCES:
-        return _instances(json.loads(zlib.decompress(payload[1:])))
-    content = zlib.decompress(payload[1:])
-    n = len(content) // 20
-    return Boxes(
-        np.frombuffer(content, '<f4', 4 * n).reshape(n, 4),
-        np.frombuffer(content, '<i4', n, 16 * n),
-    )
+    @property
+    def leaves_masks(self) -> bool:
+        return self.masks is None
 
+    def elements(self, size: int) -> int:
+        """All pixels, or where masks are not known the points alone."""
+        return size if self.masks is not None else self.n_points
 
-def _instances(content: dict) -> Instances:
-    n, points = len(content['labels']), content['n_points']
-    masks = content['masks']
-    return Instances(
-        np.array(content['boxes'], np.float32),
-        np.array(content['labels'], np.int64),
-        np.array(content['points'], np.int64).reshape(n, points, 2),
-        np.array(content['point_labels'], np.int64).reshape(n, points),
-        None if masks is None else tuple(Mask.of_rle(rle) for rle in masks),
-    )
-
-
-def holds_boxes(payload: bytes) -> bool:
-    """Whether a payload holds objects with boxes (and not labels of pixels)."""
-    return payload[:1] in (MARK, MARK_INSTANCES)
+    def mistaken(self, noise: float, n_classes: int, rng: np.random.Generator) -> 'Instances':
+        """Classes of objects may be others, points may be said to be on the other side."""
+        labels = other_classes(self.labels, noise, n_classes, rng)
+        said = self.point_labels
+        wrong = (rng.random(said.shape) < noise) & (said != UNSURE)
+        return replace(
+            self, labels=labels, point_labels=np.where(wrong, INSIDE + OUTSIDE - said, said)
+        )

@@ -2,21 +2,23 @@
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-MARK, MARK_INSIDE = b'M', b'P'
+from dense_al.structures.label import Label
 
 
 @dataclass(frozen=True)
-class Mask:
+class Mask(Label):
     """The mask of one object in its image, in COCO's run-length code.
 
     Attributes:
         size: Height and width of the image in pixels.
         counts: The compressed code.
     """
+
+    mark, what, of_object = b'M', 'a mask', True
 
     size: tuple[int, int]
     counts: str
@@ -49,61 +51,41 @@ class Mask:
         """COCO's dict of `size` and `counts`."""
         return {'size': list(self.size), 'counts': self.counts}
 
+    def encode(self) -> bytes:
+        """The mark, then height, width and code.
+
+        >>> Mask.decode(Mask((2, 3), '06').encode()).size
+        (2, 3)
+        """
+        text = f'{self.size[0]} {self.size[1]} {self.counts}'
+        return self.mark + zlib.compress(text.encode('ascii'), 6)
+
+    @classmethod
+    def _decoded(cls, payload: bytes) -> Self:
+        height, width, counts = zlib.decompress(payload[1:]).decode('ascii').split(' ', 2)
+        return cls((int(height), int(width)), counts)
+
 
 @dataclass(frozen=True)
-class Inside:
+class Inside(Label):
     """Whether a point lies on its object."""
+
+    mark, what, of_object = b'P', 'a point on an object', True
 
     value: bool
 
+    def encode(self) -> bytes:
+        """The mark and one byte.
 
-def encode_mask(mask: Mask) -> bytes:
-    """Packs the mask of one object: the mark, then height, width and code.
+        >>> Inside.decode(Inside(True).encode()).value
+        True
+        """
+        return self.mark + bytes([self.value])
 
-    >>> decode_mask(encode_mask(Mask((2, 3), '06'))).size
-    (2, 3)
-    """
-    text = f'{mask.size[0]} {mask.size[1]} {mask.counts}'
-    return MARK + zlib.compress(text.encode('ascii'), 6)
+    @classmethod
+    def _decoded(cls, payload: bytes) -> Self:
+        return cls(bool(payload[1]))
 
-
-def decode_mask(payload: bytes) -> Mask:
-    """Unpacks what `encode_mask` packed.
-
-    Raises:
-        ValueError: A payload of something else.
-    """
-    if not holds_mask(payload):
-        raise ValueError('Expected a payload of a mask, but got another one')
-    height, width, counts = zlib.decompress(payload[1:]).decode('ascii').split(' ', 2)
-    return Mask((int(height), int(width)), counts)
-
-
-def holds_mask(payload: bytes) -> bool:
-    """Whether a payload holds the mask of one object."""
-    return payload[:1] == MARK
-
-
-def encode_inside(inside: Inside) -> bytes:
-    """Packs whether a point lies on its object: the mark and one byte.
-
-    >>> decode_inside(encode_inside(Inside(True))).value
-    True
-    """
-    return MARK_INSIDE + bytes([inside.value])
-
-
-def decode_inside(payload: bytes) -> Inside:
-    """Unpacks what `encode_inside` packed.
-
-    Raises:
-        ValueError: A payload of something else.
-    """
-    if not holds_inside(payload):
-        raise ValueError('Expected a payload of a point on an object, but got another one')
-    return Inside(bool(payload[1]))
-
-
-def holds_inside(payload: bytes) -> bool:
-    """Whether a payload says of a point whether it lies on its object."""
-    return payload[:1] == MARK_INSIDE
+    def mistaken(self, noise: float, n_classes: int, rng: np.random.Generator) -> 'Inside':
+        """The point may be said to be on the other side."""
+        return Inside(self.value != (rng.random() < noise))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from dense_al.registry import check_range
+
 
 @dataclass(frozen=True, eq=False)
 class SegPrediction:
@@ -74,6 +76,13 @@ class DetectionOptions:
     seed: int = 0
     pair_thr: float | None = None
     remembered: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ('score_thr', 'nms_iou', 'dropout'):
+            value = getattr(self, name)
+            check_range(f'acquisition.{name}', value, 0, 1, above=name == 'nms_iou')
+        for name, least in (('nms_pre', 1), ('max_boxes', 1), ('passes', 0)):
+            check_range(f'acquisition.{name}', getattr(self, name), least)
 
 
 @dataclass(frozen=True, eq=False)

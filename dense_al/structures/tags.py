@@ -1,19 +1,25 @@
 """Tags of one image, the classes somewhere in it, and their payload."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-MARK = b'T'
+from dense_al.structures.label import Label, counts_of, other_classes
 
 
 @dataclass(frozen=True, eq=False)
-class Tags:
+class Tags(Label):
     """The classes present in one image; every other class is absent.
 
     Attributes:
         labels: (T,) int64 classes, ascending, each once.
+
+    Raises:
+        ValueError: A class below 0.
     """
+
+    mark, what, counted = b'T', 'tags', True
 
     labels: np.ndarray
 
@@ -26,27 +32,32 @@ class Tags:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def encode(self) -> bytes:
+        """The mark, then little-endian int32 classes.
 
-def encode_tags(tags: Tags) -> bytes:
-    """Packs tags: the mark, then little-endian int32 classes.
+        >>> Tags.decode(Tags([7, 2, 7]).encode()).labels.tolist()
+        [2, 7]
+        """
+        return self.mark + self.labels.astype('<i4').tobytes()
 
-    >>> decode_tags(encode_tags(Tags([7, 2, 7]))).labels.tolist()
-    [2, 7]
-    """
-    return MARK + tags.labels.astype('<i4').tobytes()
+    @classmethod
+    def _decoded(cls, payload: bytes) -> Self:
+        return cls(np.frombuffer(payload[1:], '<i4'))
 
+    @property
+    def drawn(self) -> int:
+        return len(self)
 
-def decode_tags(payload: bytes) -> Tags:
-    """Unpacks what `encode_tags` packed.
+    def elements(self, size: int) -> int:
+        """None: tags do not say where."""
+        return 0
 
-    Raises:
-        ValueError: A payload of something else.
-    """
-    if not holds_tags(payload):
-        raise ValueError('Expected a payload of tags, but got another one')
-    return Tags(np.frombuffer(payload[1:], '<i4'))
+    def class_counts(self, n_classes: int) -> np.ndarray:
+        return counts_of(self.labels, n_classes)
 
+    def classes(self) -> np.ndarray:
+        return self.labels
 
-def holds_tags(payload: bytes) -> bool:
-    """Whether a payload holds tags."""
-    return payload[:1] == MARK
+    def mistaken(self, noise: float, n_classes: int, rng: np.random.Generator) -> 'Tags':
+        """Each tag may be another one."""
+        return Tags(other_classes(self.labels, noise, n_classes, rng))

@@ -102,7 +102,8 @@ def _must_be_noticed(mutation: Mutation, cfg: dict[str, Any]) -> bool:
         return True
     if kind == 'misspelt':
         later = place[:2] == ('rounds', 'later')
-        built = place[0] == 'model' and place[-1] == 'type'
+        # What a model does with its predictions is not looked at before it makes some.
+        built = place[0] == 'model' and place[-1] == 'type' and 'test_cfg' not in place
         return mutation.ours or later or built
     if kind == 'budget':
         return not (after.get('per_round') == 10**12 and _unknown(mutation, cfg)) and (

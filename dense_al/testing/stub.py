@@ -11,7 +11,7 @@ from dense_al.adapters.task import TrainJob, TrainResult
 from dense_al.engine.distribution import on_main
 from dense_al.engine.store import write_atomically
 from dense_al.pool import AnswerStore, Ledger
-from dense_al.structures import IGNORE, Manifest, SegPrediction
+from dense_al.structures import IGNORE, Manifest, Pixels, SegPrediction
 
 
 class GridUnits:
@@ -118,9 +118,9 @@ class StubTask:
                 else None,
             )
 
-    def read_label(self, sample: int) -> np.ndarray:
-        """(H, W) uint8 true classes."""
-        return self.labels[sample]
+    def read_label(self, sample: int) -> Pixels:
+        """The true classes."""
+        return Pixels(self.labels[sample])
 
 
 def _save(path: Path, means: np.ndarray) -> None:

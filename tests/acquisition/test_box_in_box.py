@@ -18,15 +18,7 @@ from dense_al.acquisition import (
 from dense_al.acquisition.tags import balanced
 from dense_al.pool import Ledger, Prices, WholeImages
 from dense_al.registry import ConfigError
-from dense_al.structures import (
-    Answer,
-    Boxes,
-    Budget,
-    DetPrediction,
-    ElementRows,
-    Tags,
-    encode,
-)
+from dense_al.structures import Answer, Boxes, Budget, DetPrediction, ElementRows, Tags
 from dense_al.testing.stub import StubTask
 
 UNITS = WholeImages(StubTask(n_samples=6).manifest)
@@ -118,7 +110,7 @@ def test_only_tagged_classes_and_sure_boxes_make_pairs():
 
 
 def answers(query):
-    boxes = encode(Boxes(np.zeros((0, 4)), np.zeros(0)))
+    boxes = Boxes(np.zeros((0, 4)), np.zeros(0)).encode()
     return [
         Answer(int(s), -1, 0, 'image', 'answered', 'x', 1, -1, 0, 0, -1, boxes)
         for s in query.sample
@@ -176,7 +168,7 @@ def test_new_pairs_of_labelled_images_are_no_centres():
     # Asked without a pair then; what it shows now lies where another image does.
     places = {0: 7.0, 1: 7.0, 2: 7.5}
     rows = observed(BoxInBox(), [nested(s, np.full((3, 2), x)) for s, x in places.items()])
-    label = encode(Boxes(np.zeros((0, 4)), np.zeros(0)))
+    label = Boxes(np.zeros((0, 4)), np.zeros(0)).encode()
     ledger = Ledger([[Answer(0, -1, 0, 'image', 'answered', 'x', 1, -1, 0, 0, -1, label)]])
     picked = {pick(BoxInBox(), rows, Budget(1), ledger, s).sample[0] for s in range(9)}
     assert picked == {1, 2}  # with the pairs of 0 as centres it would always be 2
@@ -229,7 +221,7 @@ def test_wrong_options_are_named(given, message):
 
 def tagged(classes):
     return [
-        Answer(s, -1, 0, 'tags', 'answered', 'x', 0, -1, 0, 0, -1, encode(Tags(c)))
+        Answer(s, -1, 0, 'tags', 'answered', 'x', 0, -1, 0, 0, -1, Tags(c).encode())
         for s, c in enumerate(classes)
     ]
 
@@ -267,7 +259,7 @@ def test_class_balanced_random_needs_tags_and_counts_what_is_labelled():
     ledger = Ledger([tagged([[0], [0], [0], [1], [2], []])])
     first = pick(ClassBalancedRandom(), rows, Budget(3), ledger)
     assert sorted(first.sample.tolist())[1:] == [3, 4] and first.sample.min() < 3
-    label = encode(Boxes([[0, 0, 1, 1]], [1]))
+    label = Boxes([[0, 0, 1, 1]], [1]).encode()
     done = Answer(3, -1, 0, 'image', 'answered', 'x', 1, 1, 0, 0, -1, label)
     ledger = ledger.with_round([done])
     for seed in range(4):

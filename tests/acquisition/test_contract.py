@@ -145,7 +145,7 @@ def test_scores_of_something_else_than_pixels_are_refused(change):
         ACQUISITIONS.build(change, 'acquisition')
 
 
-def test_dominant_class_by_hand():
+def test_most_frequent_class_by_hand():
     labels = np.array([[0, 2], [2, 1]], np.uint8)
     units = np.array([[0, 0], [0, 1]])
     assert unit_categories(labels, units, 2).tolist() == [2, 1]

@@ -12,15 +12,7 @@ from dense_al.adapters.mmdet_predict import suppressed
 from dense_al.adapters.mmdet_readers import Candidates
 from dense_al.pool import Ledger, Prices, WholeImages
 from dense_al.registry import ConfigError
-from dense_al.structures import (
-    ANSWERED,
-    Answer,
-    Boxes,
-    Budget,
-    DetPrediction,
-    ElementRows,
-    encode_boxes,
-)
+from dense_al.structures import ANSWERED, Answer, Boxes, Budget, DetPrediction, ElementRows
 from dense_al.testing import AcquisitionContract
 from dense_al.testing.stub import StubTask
 
@@ -175,7 +167,7 @@ def labelled(counts):
     """A ledger that holds so many objects of each class, outside the pool."""
     classes = np.repeat(np.arange(len(counts)), counts)
     objects = Boxes(np.tile([0, 0, 1, 1], (len(classes), 1)), classes)
-    answer = Answer(999, -1, 0, 'image', ANSWERED, 'x', 256, 2, 0, 0, -1, encode_boxes(objects))
+    answer = Answer(999, -1, 0, 'image', ANSWERED, 'x', 256, 2, 0, 0, -1, objects.encode())
     return Ledger([[answer]]), len(counts)
 
 
@@ -252,7 +244,7 @@ def test_released_core_set_takes_similarity_for_distance():
             for i, unit in enumerate(np.stack([np.cos(angles), np.sin(angles)], 1))
         ]
     )
-    answer = Answer(0, -1, 0, 'image', ANSWERED, 'x', 256, 2, 0, 0, -1, encode_boxes(NO_BOXES))
+    answer = Answer(0, -1, 0, 'image', ANSWERED, 'x', 256, 2, 0, 0, -1, NO_BOXES.encode())
     orders = {}
     for released in (False, True):
         acquisition = ImageCoreSet(metric='cosine', released=released)
@@ -270,7 +262,7 @@ def test_an_image_without_boxes_scores_nothing():
 def test_rare_classes_count_more():
     rows = TestMarginMax().rows()
     labelled = Boxes(np.tile([0, 0, 1, 1], (50, 1)), np.full(50, 2))
-    answer = Answer(0, -1, 0, 'image', ANSWERED, 'x', 256, 2, 0, 0, -1, encode_boxes(labelled))
+    answer = Answer(0, -1, 0, 'image', ANSWERED, 'x', 256, 2, 0, 0, -1, labelled.encode())
     ledger = Ledger([[answer]])
     assert ledger.class_counts(4).tolist() == [0, 0, 50, 0]
     even = TestMarginMax().select(rows, Budget(5))

@@ -1,13 +1,12 @@
 """InterFrame: streaming equals the whole sequence; selection, history and pseudo-labels."""
 
-import doctest
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from dense_al.acquisition import InterFrame, NothingLeftError, Selection, frame_window
+from dense_al.acquisition import InterFrame, NothingLeftError, Selection
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.frame_window import FrameWindow
 from dense_al.acquisition.inter_frame import MATCHED, PLACE, SEQUENCE
@@ -170,12 +169,6 @@ def test_a_gap_in_a_drive_parts_it():
     parted.manifest = manifest
     expected = observed(drive, n_neighbours=2)
     np.testing.assert_array_equal(observed(parted, n_neighbours=2).score, expected.score)
-
-
-def test_doctests():
-    for module in (frame_window,):
-        result = doctest.testmod(module)
-        assert result.attempted and not result.failed
 
 
 def test_equal_predictions_of_a_place_have_no_divergence():

@@ -10,15 +10,7 @@ from dense_al.acquisition import NothingLeftError, PointUncertainty, Selection
 from dense_al.acquisition.functional import mask_uncertainty, point_of_max_entropy
 from dense_al.pool import Ledger, Prices, WholeImages
 from dense_al.registry import ACQUISITIONS, ConfigError
-from dense_al.structures import (
-    Answer,
-    Boxes,
-    Budget,
-    ElementRows,
-    InstancePrediction,
-    Instances,
-    encode,
-)
+from dense_al.structures import Answer, Boxes, Budget, ElementRows, InstancePrediction, Instances
 from dense_al.testing.stub import StubTask
 
 SIZE = (12, 15)
@@ -55,7 +47,7 @@ def drawn(sample, points=None, boxes=BOXES):
         points = np.array(points)
         label = Instances(boxes, label.labels, points, np.ones(points.shape[:2]))
     return Answer(
-        sample, -1, 0, 'image', 'answered', 'x', 1, 0, 0.0, 0.0, -1, encode(label))  # fmt: skip
+        sample, -1, 0, 'image', 'answered', 'x', 1, 0, 0.0, 0.0, -1, label.encode())  # fmt: skip
 
 
 def pointed(sample, instance, y, x, status='declined'):

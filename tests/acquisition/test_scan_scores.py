@@ -1,14 +1,11 @@
 """Scores of points by shape and by their surroundings."""
 
-import doctest
-
 import numpy as np
 import pytest
 import torch
 
 from dense_al.acquisition import Composed, SegmentEntropy, SurfaceVariation
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.functional import surface
 from dense_al.registry import ConfigError
 from dense_al.structures import SegPrediction
 
@@ -34,11 +31,6 @@ class Units:
 def prediction(n, n_classes=3, seed=0):
     probs = np.random.default_rng(seed).dirichlet(np.ones(n_classes), n).astype(np.float32)
     return SegPrediction(0, torch.from_numpy(probs.T[..., None]))
-
-
-def test_doctests():
-    result = doctest.testmod(surface)
-    assert result.attempted and not result.failed
 
 
 def test_surface_variation_equals_a_loop():

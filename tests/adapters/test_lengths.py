@@ -9,7 +9,7 @@ from dense_al.adapters import framework
 from dense_al.adapters.task import Rounds, TrainJob
 from dense_al.pool import Ledger
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, encode_labels
+from dense_al.structures import Answer, Pixels
 
 
 class Stop(Exception):
@@ -27,7 +27,7 @@ def lengths(task, tmp_path, monkeypatch, processes):
     answers = []
     for sample in range(5):
         n = int(task.manifest.areas[sample])
-        payload = encode_labels(np.zeros(n, np.uint8))
+        payload = Pixels(np.zeros(n, np.uint8)).encode()
         answers.append(Answer(sample, -1, 0, 'image', 'answered', 'x', n, 0, 0, 0, -1, payload))
     job = TrainJob(0, Ledger([answers]), None, tmp_path, tmp_path / 'c.pth', None, 0)
     with pytest.raises(Stop) as stopped:

@@ -13,7 +13,7 @@ from dense_al.config import read_config
 from dense_al.datasets.scan_pool import AnsweredScans, EvaluatedScans, PredictedScans
 from dense_al.pool import AnswerStore, Ledger, WholeImages
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, ScanOptions, encode_labels
+from dense_al.structures import Answer, Pixels, ScanOptions
 
 ROUNDS = Rounds(count=1, iterations=2)
 
@@ -63,9 +63,9 @@ def test_a_scan_is_as_high_as_it_has_points_and_one_wide(task, layout):
     assert manifest.heights.tolist() == [300] * 3 and manifest.widths.tolist() == [1] * 3
     assert manifest.sequences == ('00',) * 3 and manifest.frames.tolist() == [0, 1, 5]
     assert len(task.classes) == len(task.palette) == 19
-    label = task.read_label(2)
-    assert label.shape == (300, 1) and label.dtype == np.uint8
-    assert (label.ravel() == task.scans.label_map.apply(layout.raw['00/000005'])).all()
+    label = task.read_label(2).labels
+    assert label.shape == (300,) and label.dtype == np.uint8
+    assert (label == task.scans.label_map.apply(layout.raw['00/000005'])).all()
 
 
 def test_predictions_are_those_of_an_image(task, checkpoint):
@@ -105,7 +105,7 @@ def test_several_views_are_averaged_and_the_same_each_time(task, checkpoint):
 
 def answer(sample, labels):
     return Answer(
-        sample, -1, 0, 'image', 'answered', 'x', len(labels), 0, 0, 0, -1, encode_labels(labels)
+        sample, -1, 0, 'image', 'answered', 'x', len(labels), 0, 0, 0, -1, Pixels(labels).encode()
     )
 
 

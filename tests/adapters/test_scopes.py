@@ -1,19 +1,11 @@
 """A type means the same with its scope in front of it."""
 
-import doctest
-
 import pytest
 
-from dense_al import registry
 from dense_al.adapters import mmdet, mmseg_config, surgery
 from dense_al.datasets.pipelines import annotation_loader, with_points, without_annotations
 from dense_al.datasets.segmentation import with_answered_crops
 from dense_al.registry import ConfigError
-
-
-def test_doctests():
-    result = doctest.testmod(registry)
-    assert result.attempted and not result.failed
 
 
 def test_what_packs_keeps_which_sample_it_is():

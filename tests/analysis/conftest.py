@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dense_al.structures import encode_labels
+from dense_al.structures import Pixels
 
 CLASSES = ('road', 'building', 'tree', 'car', 'person')
 COLOURS = ((90, 90, 95), (170, 120, 90), (60, 130, 60), (40, 60, 170), (220, 170, 140))
@@ -178,7 +178,7 @@ class RunWriter:
                     'clicks': clicks,
                     'seconds': 3.5 * clicks,
                     'expires_round': -1,
-                    'payload': encode_labels(labels),
+                    'payload': Pixels(labels).encode(),
                 }
             )
         pq.write_table(pa.Table.from_pylist(rows), path / 'answers.parquet')

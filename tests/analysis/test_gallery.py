@@ -17,7 +17,7 @@ from dense_al.analysis.drawing import (
     render,
 )
 from dense_al.analysis.gallery import write_panels
-from dense_al.structures import Boxes, Tags, encode_labels, encode_tags
+from dense_al.structures import Boxes, Pixels, Tags
 
 from .conftest import region_map, truth_of
 
@@ -43,14 +43,14 @@ def test_decodes_what_was_encoded():
     regions = rng.integers(0, 9, (20, 30))
     truth = rng.integers(0, 5, (20, 30)).astype(np.uint8)
     units = [7, 2, 5]
-    out = decode_answers(regions, units, [encode_labels(truth[regions == u]) for u in units])
+    out = decode_answers(regions, units, [Pixels(truth[regions == u]).encode() for u in units])
     asked = np.isin(regions, units)
     np.testing.assert_array_equal(out, np.where(asked, truth, 255))
 
 
 def test_refuses_payloads_of_other_regions():
     with pytest.raises(ValueError, match='Expected 4 labels for unit 0, but got 3'):
-        decode_answers(np.zeros((2, 2), int), [0], [encode_labels(np.zeros(3, np.uint8))])
+        decode_answers(np.zeros((2, 2), int), [0], [Pixels(np.zeros(3, np.uint8)).encode()])
 
 
 def test_palette_is_distinct():
@@ -122,7 +122,7 @@ def test_tags_are_named_below_the_image(write_run):
     query = json.loads((path / 'query.json').read_text())
     (path / 'query.json').write_text(json.dumps({**query, 'kind': 'tags'}))
     table = pq.read_table(path / 'answers.parquet').to_pylist()
-    said = [encode_tags(Tags([1, 3])), b'', *[encode_tags(Tags([]))] * len(table)]
+    said = [Tags([1, 3]).encode(), b'', *[Tags([]).encode()] * len(table)]
     rows = [{**row, 'kind': 'tags', 'payload': tags} for row, tags in zip(table, said)]
     pq.write_table(pa.Table.from_pylist(rows), path / 'answers.parquet')
     run = load_run(work_dir)

@@ -16,7 +16,7 @@ from dense_al.datasets.pipelines import (
 )
 from dense_al.pool import BoxStore, InstanceStore, Ledger, TagStore
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, Boxes, Inside, Instances, Mask, Tags, encode
+from dense_al.structures import Answer, Boxes, Inside, Instances, Mask, Tags
 
 H, W = 20, 30
 STOCK = [
@@ -41,7 +41,7 @@ def blob():
 
 def answer(label, sample=0, instance=-1, unit=0, kind='image'):
     status = 'declined' if label is None else 'answered'
-    payload = b'' if label is None else encode(label)
+    payload = b'' if label is None else label.encode()
     return Answer(sample, instance, unit, kind, status, 'x', 1, 0, 0, 0, -1, payload)
 
 

@@ -1,7 +1,6 @@
 """Points through mmdet's augmentations, against images that show where each pixel went."""
 
 import copy
-import doctest
 
 import cv2
 import numpy as np
@@ -11,7 +10,6 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.registry import init_default_scope
 
-from dense_al.datasets import points as points_module
 from dense_al.datasets.point_boxes import PointBoxes
 
 HEIGHT, WIDTH = 97, 131
@@ -118,10 +116,6 @@ def looked_up(image, point):
     centre = patch[1:3, 1:3, :2]
     moves = np.stack([centre[0, 1] - centre[0, 0], centre[1, 0] - centre[0, 0]], axis=1)
     return (weights[..., None] * centre).sum((0, 1)), moves
-
-
-def test_doctests():
-    assert doctest.testmod(points_module).failed == 0
 
 
 @pytest.mark.parametrize('case', CASES)

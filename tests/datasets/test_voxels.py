@@ -1,11 +1,8 @@
 """Scans as voxels and back."""
 
-import doctest
-
 import numpy as np
 import pytest
 
-from dense_al.datasets import voxels as module
 from dense_al.datasets.voxels import (
     Augment,
     NearLabels,
@@ -38,11 +35,6 @@ def by_loop(points, size, labels):
         label = counts.argmax() if counts.any() else 255
         found[cell] = own, points[own].astype(np.float64).mean(0), label
     return found
-
-
-def test_doctests():
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
 
 
 @pytest.mark.parametrize('size', [0.05, 0.7, 3.0, 100.0])

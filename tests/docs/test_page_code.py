@@ -16,7 +16,7 @@ from dense_al.engine import RunStore
 from dense_al.engine.main import main
 from dense_al.oracles import Asking, Files, WaitingForAnswers
 from dense_al.registry import ACQUISITIONS, ORACLES, SCORES, construct
-from dense_al.structures import Budget, ElementRows, Manifest, Query, decode_labels
+from dense_al.structures import Budget, ElementRows, Manifest, Pixels, Query
 from dense_al.testing.stub import GridUnits
 
 OWN = ROOT / 'docs/own_acquisition.md'
@@ -131,12 +131,12 @@ def test_the_script_of_the_page_answers(tmp_path, monkeypatch):
         manifest=manifest,
         units=units,
         classes=['background', 'nucleus'],
-        read_label=lambda sample: truth,
+        read_label=lambda sample: Pixels(truth),
         rng=rng,
     )
     with pytest.raises(WaitingForAnswers):
         Files().answer(asking)
     exec(compile(block.text, str(block), 'exec'), {})
     answers = Files().answer(asking)
-    assert (decode_labels(answers[0].payload) == truth[4:, :4].ravel()).all()
-    assert (decode_labels(answers[1].payload) == truth[:4, 4:].ravel()).all()
+    assert (Pixels.decode(answers[0].payload).labels == truth[4:, :4].ravel()).all()
+    assert (Pixels.decode(answers[1].payload).labels == truth[:4, 4:].ravel()).all()

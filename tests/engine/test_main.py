@@ -15,10 +15,9 @@ from dense_al.engine import main as module
 from dense_al.engine.main import MISTAKE, WAITING, main
 from dense_al.engine.store import write_json
 from dense_al.oracles import WaitingForAnswers
-from dense_al.oracles.ground_truth import mistaken
 from dense_al.pool import AnswerStore
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, encode_labels
+from dense_al.structures import Answer, Pixels
 from dense_al.testing.stub import GridUnits, StubTask
 
 SUPERPIXELS = dict(type='Superpixels', n_segments=16)
@@ -126,14 +125,14 @@ def test_a_metric_that_is_not_a_number_is_recorded_and_reported(tmp_path, caplog
 
 
 def test_one_class_is_not_mistaken_for_another():
-    labels = np.array([0, 0, 255], np.uint8)
-    assert mistaken(labels, 1.0, 1, np.random.default_rng(0)).tolist() == [0, 0, 255]
+    label = Pixels(np.array([0, 0, 255], np.uint8))
+    assert label.mistaken(1.0, 1, np.random.default_rng(0)).labels.tolist() == [0, 0, 255]
 
 
 @pytest.mark.parametrize('unit', [16, 99, -1])
 def test_a_region_beyond_the_map_is_named(unit):
     manifest = StubTask().manifest
-    payload = encode_labels(np.zeros(16, np.uint8))
+    payload = Pixels(np.zeros(16, np.uint8)).encode()
     answer = Answer(0, -1, unit, 'region', 'answered', 'x', 16, 0, 0.0, 0.0, -1, payload)
     with pytest.raises(ValueError, match=f'in region {unit} of `000`.*the units have changed'):
         AnswerStore([answer], manifest, GridUnits(manifest)).dense_labels(0)

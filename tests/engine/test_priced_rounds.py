@@ -23,7 +23,6 @@ from dense_al.structures import (
     DetPrediction,
     ElementRows,
     Manifest,
-    encode_boxes,
 )
 from dense_al.testing.stub import StubTask
 
@@ -125,8 +124,8 @@ def test_images_answered_so_far_tell_what_the_others_will_take(tmp_path):
     rows = ElementRows.concatenate([IMAGE.observe(None, s, run.units) for s in range(40)])
     spend = given(run.budget, Ledger(), run.prices).spend('image', rows)
     assert spend == pytest.approx(1 + 7 * 7.7)  # as in COCO
-    drawn = encode_boxes(Boxes(np.tile([0, 0, 4, 4], (3, 1)), np.zeros(3)))
-    none = encode_boxes(Boxes(np.zeros((0, 4)), np.zeros(0)))
+    drawn = Boxes(np.tile([0, 0, 4, 4], (3, 1)), np.zeros(3)).encode()
+    none = Boxes(np.zeros((0, 4)), np.zeros(0)).encode()
     answers = [
         Answer(s, -1, 0, 'image', ANSWERED, 'x', 1, 0, 0, 0, -1, payload)
         for s, payload in enumerate((drawn, none))

@@ -6,7 +6,7 @@ import pytest
 from dense_al.acquisition import Composed
 from dense_al.engine import INITIAL, Learner, Rounds, RunStore
 from dense_al.oracles import GroundTruth
-from dense_al.structures import Budget, Query, decode_labels
+from dense_al.structures import Budget, Pixels, Query
 from dense_al.testing.stub import GridUnits, StubTask
 
 GRID = dict(type='Grid', size=4)
@@ -76,7 +76,7 @@ def test_they_are_what_the_model_says_and_cost_nothing(tmp_path):
             assert (answer.clicks, answer.seconds, answer.expires_round) == (0, 0, r + 1)
             predicted = next(run.task.predict(store.checkpoint(r), [answer.sample], frozenset()))
             inside = run.units.map(answer.sample) == answer.unit
-            assert (decode_labels(answer.payload) == predicted.labels[inside]).all()
+            assert (Pixels.decode(answer.payload).labels == predicted.labels[inside]).all()
         commit = store.read(r, 'round')
         assert commit['answered'] + commit['declined'] == 5 and commit['pseudo_labels'] == 6
         assert sum(commit['class_histogram'].values()) <= 5 * 16

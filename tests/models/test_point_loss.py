@@ -1,13 +1,11 @@
 """Samples of mask logits at points and their loss."""
 
-import doctest
 import math
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
-from dense_al.models import point_loss
 from dense_al.models.point_loss import (
     choose_points,
     join_points,
@@ -15,10 +13,6 @@ from dense_al.models.point_loss import (
     points_in_boxes,
     sample_logits,
 )
-
-
-def test_doctests():
-    assert doctest.testmod(point_loss).failed == 0
 
 
 def test_sample_by_hand():

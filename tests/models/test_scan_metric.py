@@ -1,6 +1,5 @@
 """Intersection over union of points."""
 
-import doctest
 import math
 
 import numpy as np
@@ -9,7 +8,6 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS
 
-from dense_al.models import scan_metric
 from dense_al.models.scan_metric import ScanIoU, confusion
 
 NAMES = ('ground', 'box', 'pole')
@@ -25,11 +23,6 @@ def results(*samples, names=NAMES):
     for one in samples:
         metric.process(None, [one])
     return metric.evaluate(len(samples))
-
-
-def test_doctests():
-    result = doctest.testmod(scan_metric)
-    assert result.attempted and not result.failed
 
 
 def test_by_hand():

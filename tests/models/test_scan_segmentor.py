@@ -1,6 +1,5 @@
 """The segmentor of scans: batches, losses, predictions per point, and that it learns."""
 
-import doctest
 import math
 
 import numpy as np
@@ -11,7 +10,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, DefaultScope
 
 from dense_al.datasets.voxels import Voxelize
-from dense_al.models import scan_segmentor
 from dense_al.models.scan_segmentor import ScanPreprocessor, ScanSegmentor, voxel_loss
 from dense_al.ops import sparse
 from dense_al.testing.scans import toy_scan
@@ -42,11 +40,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def test_doctests():
-    result = doctest.testmod(scan_segmentor)
-    assert result.attempted and not result.failed
 
 
 def test_batches():

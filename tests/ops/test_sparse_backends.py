@@ -1,6 +1,5 @@
 """Sparse convolutions of both backends, against each other and against torch's dense ones."""
 
-import doctest
 import logging
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from torch.autograd import gradcheck
 from torch.nn.functional import conv3d, conv_transpose3d
 
 from dense_al.ops import sparse
-from dense_al.ops.sparse import backends, gather, kernel_maps, tensor
+from dense_al.ops.sparse import backends, gather, kernel_maps
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 BACKENDS = sparse.available()
@@ -76,12 +75,6 @@ def through(name, indices, batch_size, seed=0, widths=(3, 8, 5)):
     assert torch.equal(x.indices, indices)
     (x.features * torch.randn(len(indices), last)).sum().backward()
     return [x.features, features.grad, *(layer.weight.grad for layer in layers)]
-
-
-@pytest.mark.parametrize('module', [tensor, kernel_maps])
-def test_doctests(module):
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
 
 
 @pytest.mark.parametrize(

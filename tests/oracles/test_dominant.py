@@ -10,7 +10,7 @@ from PIL import Image
 from dense_al.oracles import Asking, Files, GroundTruth, WaitingForAnswers
 from dense_al.pool import AnswerStore, price_kind
 from dense_al.registry import ConfigError
-from dense_al.structures import Boxes, ElementRows, Manifest, Query, decode_labels
+from dense_al.structures import Boxes, ElementRows, Manifest, Pixels, Query
 from dense_al.testing.stub import GridUnits
 
 CLASSES = ['earth', 'water', 'air', 'fire']
@@ -41,7 +41,7 @@ def asking_for(tmp_path, units, kind='region', size=(8, 8), **changes):
         manifest=manifest,
         units=GridUnits(manifest),
         classes=CLASSES,
-        read_label=lambda sample: TRUTH,
+        read_label=lambda sample: Pixels(TRUTH),
         rng=np.random.default_rng(0),
     )
     return replace(asking, **changes)
@@ -81,7 +81,7 @@ def test_a_region_costs_one_click_whatever_its_size(tmp_path):
 
 def test_a_whole_image_gets_one_class(tmp_path):
     (answer,) = GroundTruth(dominant=True).answer(asking_for(tmp_path, [0], 'image'))
-    assert (decode_labels(answer.payload) == 1).all() and answer.elements == 64
+    assert (Pixels.decode(answer.payload).labels == 1).all() and answer.elements == 64
     assert (answer.clicks, answer.seconds) == (1, 1)
 
 
@@ -122,7 +122,7 @@ def test_people_may_paint_one_pixel_of_a_region(tmp_path):
     answers = oracle.answer(asking)
     assert [(a.status, a.category) for a in answers] == [
         ('answered', 2), ('answered', 3), ('declined', -1)]  # fmt: skip
-    assert (decode_labels(answers[0].payload) == 2).all() and answers[0].elements == 16
+    assert (Pixels.decode(answers[0].payload).labels == 2).all() and answers[0].elements == 16
 
 
 def test_a_pixel_is_answered_with_its_class(tmp_path):
@@ -130,7 +130,7 @@ def test_a_pixel_is_answered_with_its_class(tmp_path):
     assert [(a.status, a.category) for a in answers] == [
         ('answered', 0), ('answered', 1), ('declined', -1)]  # fmt: skip
     assert [(a.instance, a.elements, a.clicks, a.seconds) for a in answers] == [(-1, 1, 1, 1)] * 3
-    assert decode_labels(answers[1].payload).tolist() == [1]
+    assert Pixels.decode(answers[1].payload).labels.tolist() == [1]
 
 
 def test_people_are_shown_crosses_and_a_list(tmp_path):

@@ -10,22 +10,7 @@ from PIL import Image
 from dense_al.oracles import Asking, Files, GroundTruth, WaitingForAnswers
 from dense_al.pool import Ledger
 from dense_al.registry import ORACLES, ConfigError
-from dense_al.structures import (
-    Answer,
-    Boxes,
-    ElementRows,
-    Inside,
-    Instances,
-    Manifest,
-    Mask,
-    Query,
-    decode_boxes,
-    decode_inside,
-    decode_mask,
-    encode,
-    holds_inside,
-    holds_mask,
-)
+from dense_al.structures import Answer, Boxes, ElementRows, Inside, Instances, Manifest, Mask, Query
 from dense_al.testing.stub import GridUnits
 
 CLASSES = ['earth', 'water', 'air', 'fire']
@@ -46,7 +31,7 @@ TRUTH = Instances.with_masks(BOXES, tuple(Mask.of_array(m) for m in MASKS))
 def drawn(sample=1):
     """The answer that drew the boxes of an image."""
     return Answer(
-        sample, -1, 0, 'image', 'answered', 'x', 1, 0, 0.0, 0.0, -1, encode(BOXES))  # fmt: skip
+        sample, -1, 0, 'image', 'answered', 'x', 1, 0, 0.0, 0.0, -1, BOXES.encode())  # fmt: skip
 
 
 def query(kind, keys, size=1):
@@ -94,7 +79,7 @@ def fresh(asking, seed=1):
 @pytest.mark.parametrize('n', [0, 1, 5])
 def test_points_come_with_the_boxes(asking, n):
     (answer,) = GroundTruth(points=n).answer(asking)
-    found = decode_boxes(answer.payload)
+    found = Boxes.decode(answer.payload)
     np.testing.assert_array_equal(found.boxes, BOXES.boxes)
     assert found.labels.tolist() == [3, 1] and found.masks is None
     assert found.points.shape == (2, n, 2)
@@ -110,25 +95,25 @@ def test_points_come_with_the_boxes(asking, n):
 
 def test_fewer_points_are_the_first_of_more(asking):
     few, many = (
-        decode_boxes(GroundTruth(points=n).answer(fresh(asking))[0].payload) for n in (2, 6)
+        Boxes.decode(GroundTruth(points=n).answer(fresh(asking))[0].payload) for n in (2, 6)
     )
     np.testing.assert_array_equal(few.points, many.points[:, :2])
     np.testing.assert_array_equal(few.point_labels, many.point_labels[:, :2])
-    other = decode_boxes(GroundTruth(points=6).answer(fresh(asking, 2))[0].payload)
+    other = Boxes.decode(GroundTruth(points=6).answer(fresh(asking, 2))[0].payload)
     assert (other.points != many.points).any()
 
 
 def test_an_image_without_objects_is_answered(asking):
     none = Instances.with_masks(Boxes([], []), ())
     (answer,) = GroundTruth(points=2).answer(replace(asking, read_label=lambda sample: none))
-    found = decode_boxes(answer.payload)
+    found = Boxes.decode(answer.payload)
     assert answer.status == 'answered' and found.points.shape == (0, 2, 2)
     assert (answer.elements, answer.clicks, answer.seconds) == (0, 0, 1)
 
 
 def test_without_points_all_masks_are_drawn(asking):
     (answer,) = GroundTruth().answer(asking)
-    found = decode_boxes(answer.payload)
+    found = Boxes.decode(answer.payload)
     for mask, wanted in zip(found.masks, MASKS):
         np.testing.assert_array_equal(mask.array(), wanted)
     assert (answer.elements, answer.clicks) == (H * W, 68)
@@ -139,8 +124,8 @@ def test_masks_of_single_objects(asking):
     asking = replace(asking, query=query('instance', [(1, 1, 0), (1, 0, 0)], 40))
     answers = GroundTruth(points=1).answer(asking)
     for answer, i in zip(answers, (1, 0)):
-        assert (answer.instance, answer.elements) == (i, 40) and holds_mask(answer.payload)
-        np.testing.assert_array_equal(decode_mask(answer.payload).array(), MASKS[i])
+        assert (answer.instance, answer.elements) == (i, 40) and Mask.is_in(answer.payload)
+        np.testing.assert_array_equal(Mask.decode(answer.payload).array(), MASKS[i])
         assert (answer.clicks, answer.seconds, answer.category) == (34, 79.2, -1)
 
 
@@ -148,7 +133,7 @@ def test_points_of_objects(asking):
     points = [(0, 4, 5), (1, 4, 5), (1, 8, 2), (0, 1, 2)]
     answers = GroundTruth(points=1).answer(points_asked(asking, points))
     assert [(a.instance, *divmod(a.unit, W)[::-1]) for a in answers] == points
-    said = [decode_inside(a.payload).value for a in answers]
+    said = [Inside.decode(a.payload).value for a in answers]
     assert said == [bool(MASKS[i][y, x]) for i, x, y in points] == [True, False, True, False]
     assert {(a.elements, a.clicks, a.seconds, a.category) for a in answers} == {(1, 1, 0.9, -1)}
 
@@ -172,7 +157,7 @@ def test_nobody_can_say_near_the_outline(asking, unsure):
     for answer, is_inside in zip(answers, MASKS[0].ravel()):
         assert (answer.clicks, answer.seconds) == (1, 0.9)
         if answer.status == 'answered':
-            assert decode_inside(answer.payload).value == is_inside
+            assert Inside.decode(answer.payload).value == is_inside
         else:
             assert answer.payload == b''
 
@@ -181,7 +166,7 @@ def test_points_drawn_with_boxes_may_be_unsure(asking):
     wide = Instances.with_masks(Boxes([[0, 0, W, H]] * 2, [3, 1]), TRUTH.masks)
     asking = replace(asking, read_label=lambda sample: wide)
     (answer,) = GroundTruth(points=40, unsure=0.6).answer(asking)
-    found = decode_boxes(answer.payload)
+    found = Boxes.decode(answer.payload)
     for i, mask in enumerate(MASKS):
         near = outline_distance(mask) < 0.6
         for (x, y), label in zip(found.points[i], found.point_labels[i]):
@@ -196,16 +181,16 @@ def test_a_mask_without_an_outline_is_sure(asking, fill):
     given = replace(every_pixel(asking), read_label=lambda sample: truth)
     answers = GroundTruth(points=0, unsure=3).answer(given)
     assert all(a.status == 'answered' for a in answers)
-    assert {decode_inside(a.payload).value for a in answers} == {fill}
+    assert {Inside.decode(a.payload).value for a in answers} == {fill}
 
 
 def test_mistakes_of_points(asking):
     """Those asked, and those drawn with the boxes; what nobody can say stays."""
     answers = GroundTruth(points=0, noise=0.3).answer(every_pixel(asking))
-    wrong = [decode_inside(a.payload).value != m for a, m in zip(answers, MASKS[0].ravel())]
+    wrong = [Inside.decode(a.payload).value != m for a, m in zip(answers, MASKS[0].ravel())]
     assert 0.15 < np.mean(wrong) < 0.45
     clean, noisy = (
-        decode_boxes(GroundTruth(points=200, unsure=1, **more).answer(fresh(asking))[0].payload)
+        Boxes.decode(GroundTruth(points=200, unsure=1, **more).answer(fresh(asking))[0].payload)
         for more in ({}, {'noise': 0.3})
     )
     np.testing.assert_array_equal(clean.points, noisy.points)
@@ -213,7 +198,7 @@ def test_mistakes_of_points(asking):
     assert not sure.all() and (noisy.point_labels[~sure] == -1).all()
     assert 0.2 < (clean.point_labels != noisy.point_labels)[sure].mean() < 0.4
     (all_wrong,) = GroundTruth(points=200, noise=1.0).answer(fresh(asking))
-    found = decode_boxes(all_wrong.payload)
+    found = Boxes.decode(all_wrong.payload)
     at = [found.points[0, :, 1], found.points[0, :, 0]]
     assert (found.point_labels[0] != MASKS[0][at[0], at[1]]).all() and (
         found.labels != [3, 1]
@@ -291,7 +276,7 @@ def test_people_draw_masks(asking):
     for second in (Mask.of_array(MASKS[1]).rle(), runs):
         give(asking, {**TWO, 'masks': [SQUARE, second]})
         (answer,) = Files().answer(asking)
-        found = decode_boxes(answer.payload)
+        found = Boxes.decode(answer.payload)
         first = found.masks[0].array()
         assert first.sum() == 36 and first[2:8, 1:7].all()
         column = np.zeros((H, W), bool)
@@ -310,7 +295,7 @@ def test_people_draw_boxes_with_points(asking):
     assert asked_of_people(asking, Files(points=2))['points'] == 2
     give(asking, {**TWO, 'points': points})
     (answer,) = Files(points=2).answer(asking)
-    found = decode_boxes(answer.payload)
+    found = Boxes.decode(answer.payload)
     assert found.points.tolist() == [[p[:2] for p in row] for row in points]
     assert found.point_labels.tolist() == [[0, 1], [-1, 0]] and found.masks is None
     assert (answer.clicks, answer.elements) == (8 + 4, 4)
@@ -320,7 +305,7 @@ def test_people_draw_boxes_with_points(asking):
 def test_people_draw_boxes_alone(asking):
     give(asking, TWO)
     (answer,) = Files(points=0).answer(asking)
-    found = decode_boxes(answer.payload)
+    found = Boxes.decode(answer.payload)
     assert isinstance(found, Instances) and found.points.shape == (2, 0, 2)
     assert (answer.clicks, answer.seconds) == (8, 15)
 
@@ -397,8 +382,8 @@ def test_people_say_where_points_lie(asking):
     answers = Files(points=1).answer(asking)
     assert [(a.instance, a.unit % W, a.unit // W) for a in answers] == POINTS
     assert [a.status for a in answers] == ['answered', 'answered', 'declined']
-    assert [decode_inside(a.payload) for a in answers[:2]] == [Inside(True), Inside(False)]
-    assert all(holds_inside(a.payload) for a in answers[:2]) and answers[2].payload == b''
+    assert [Inside.decode(a.payload) for a in answers[:2]] == [Inside(True), Inside(False)]
+    assert all(Inside.is_in(a.payload) for a in answers[:2]) and answers[2].payload == b''
     assert {(a.clicks, a.seconds, a.source) for a in answers} == {(1, 0.9, 'files')}
     give(asking, None)
     assert {a.status for a in Files(points=1).answer(asking)} == {'declined'}
@@ -411,7 +396,7 @@ def test_people_draw_the_masks_of_single_objects(asking):
     give(asking, {'answers': [dict(instance=0, answer=SQUARE), dict(instance=1, answer=None)]})
     declined, answer = Files(points=1).answer(asking)
     assert (declined.status, declined.instance, answer.instance) == ('declined', 1, 0)
-    assert decode_mask(answer.payload).array().sum() == 36
+    assert Mask.decode(answer.payload).array().sum() == 36
     assert declined.seconds == answer.seconds == 79.2
 
 

@@ -7,16 +7,7 @@ import pytest
 from PIL import Image
 
 from dense_al.oracles import Asking, Files, GroundTruth, WaitingForAnswers
-from dense_al.oracles.ground_truth import mistaken
-from dense_al.structures import (
-    Boxes,
-    ElementRows,
-    Manifest,
-    Query,
-    decode_boxes,
-    decode_labels,
-    decode_tags,
-)
+from dense_al.structures import Boxes, ElementRows, Manifest, Pixels, Query, Tags
 from dense_al.testing.stub import GridUnits
 
 CLASSES = ['earth', 'water', 'air', 'fire']
@@ -45,7 +36,7 @@ def asking(tmp_path):
         manifest=manifest,
         units=GridUnits(manifest),
         classes=CLASSES,
-        read_label=lambda sample: labels[sample],
+        read_label=lambda sample: Pixels(labels[sample]),
         rng=np.random.default_rng(1),
     )
 
@@ -59,8 +50,8 @@ def give(asking, name, label):
 def test_ground_truth_answers_in_the_order_of_the_query(asking):
     answers = GroundTruth().answer(asking)
     assert [(a.sample, a.unit) for a in answers] == [(1, 2), (0, 0), (1, 1)]
-    expected = asking.read_label(1)[4:, :4].ravel()
-    assert (decode_labels(answers[0].payload) == expected).all()
+    expected = asking.read_label(1).labels.reshape(8, 8)[4:, :4].ravel()
+    assert (Pixels.decode(answers[0].payload).labels == expected).all()
     assert answers[0].seconds == pytest.approx(16 / 64 * 5400 + 1)
 
 
@@ -72,10 +63,10 @@ def test_declined_units_are_billed_and_carry_no_label(asking):
 
 def test_noise_mistakes_whole_classes_and_keeps_the_unknown():
     labels = np.array([0, 0, 1, 255], np.uint8)
-    wrong = mistaken(labels, 1.0, 4, np.random.default_rng(0))
+    wrong = Pixels(labels).mistaken(1.0, 4, np.random.default_rng(0)).labels
     assert wrong[3] == 255 and wrong[0] == wrong[1] and (wrong[:3] != labels[:3]).all()
     rng = np.random.default_rng(0)
-    share = np.mean([mistaken(labels, 0.3, 4, rng)[0] != 0 for _ in range(2000)])
+    share = np.mean([Pixels(labels).mistaken(0.3, 4, rng).labels[0] != 0 for _ in range(2000)])
     assert 0.26 < share < 0.34
 
 
@@ -105,7 +96,7 @@ def test_files_goes_on_when_all_are_there(asking):
     answers = Files().answer(asking)
     assert [(a.sample, a.unit, a.status) for a in answers] == [
         (1, 2, 'answered'), (0, 0, 'answered'), (1, 1, 'declined')]  # fmt: skip
-    assert (decode_labels(answers[0].payload) == 2).all()
+    assert (Pixels.decode(answers[0].payload).labels == 2).all()
 
 
 def test_files_goes_on_with_some(asking):
@@ -158,7 +149,7 @@ def test_people_draw_boxes(asking):
     assert asked['form'] == 'boxes' and asked['samples'][0]['label'] == 'labels/town__b.json'
     give_json(asking, {'boxes': [[1, 2, 4, 8], [0, 0, 8, 8]], 'labels': ['fire', 'water']})
     (answer,) = Files().answer(asking)
-    found = decode_boxes(answer.payload)
+    found = Boxes.decode(answer.payload)
     assert found.boxes.tolist() == [[1, 2, 4, 8], [0, 0, 8, 8]] and found.labels.tolist() == [3, 1]
     assert (answer.clicks, answer.seconds) == (8, 15)
     give_json(asking, None)
@@ -166,7 +157,7 @@ def test_people_draw_boxes(asking):
     assert answer.status == 'declined' and answer.seconds == 1
     give_json(asking, {'boxes': [], 'labels': []})
     (answer,) = Files().answer(asking)
-    assert answer.status == 'answered' and len(decode_boxes(answer.payload)) == 0
+    assert answer.status == 'answered' and len(Boxes.decode(answer.payload)) == 0
 
 
 @pytest.mark.parametrize(
@@ -194,7 +185,7 @@ def test_simulated_mistakes_of_boxes(asking):
     truth = Boxes(np.tile([0, 0, 1, 1], (400, 1)), np.full(400, 2))
     asking = replace(image_asking(asking), read_label=lambda sample: truth)
     (answer,) = GroundTruth(noise=0.25).answer(asking)
-    wrong = decode_boxes(answer.payload).labels != 2
+    wrong = Boxes.decode(answer.payload).labels != 2
     assert 0.17 < wrong.mean() < 0.33
     assert answer.seconds == 1 + 7 * 400
 
@@ -214,7 +205,7 @@ def test_people_name_classes(asking):
     assert asked['form'] == 'tags' and asked['samples'][0]['label'] == 'labels/town__b.json'
     give_json(asking, {'tags': ['fire', 'water', 'fire']})
     (answer,) = Files().answer(asking)
-    assert decode_tags(answer.payload).labels.tolist() == [1, 3]
+    assert Tags.decode(answer.payload).labels.tolist() == [1, 3]
     assert (answer.kind, answer.elements, answer.seconds) == ('tags', 0, 2)
     give_json(asking, None)
     assert Files().answer(asking)[0].status == 'declined'
@@ -242,7 +233,7 @@ def test_simulated_tags_and_their_mistakes(asking):
     truth = Boxes([[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 3, 3]], [2, 0, 2])
     asking = replace(tags_asking(asking), read_label=lambda sample: truth)
     (answer,) = GroundTruth().answer(asking)
-    assert decode_tags(answer.payload).labels.tolist() == [0, 2] and answer.clicks == 2
+    assert Tags.decode(answer.payload).labels.tolist() == [0, 2] and answer.clicks == 2
     asking = replace(asking, read_label=lambda sample: Boxes([[0, 0, 1, 1]], [2]))
     (answer,) = GroundTruth(noise=1.0).answer(asking)
-    assert decode_tags(answer.payload).labels.tolist() in ([0], [1], [3])
+    assert Tags.decode(answer.payload).labels.tolist() in ([0], [1], [3])

@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 from dense_al.pool import BoxStore, InstanceStore, Ledger, Prices, price_kind
-from dense_al.structures import (
-    Answer,
-    Boxes,
-    ElementRows,
-    Inside,
-    Instances,
-    Mask,
-    encode,
-)
+from dense_al.structures import Answer, Boxes, ElementRows, Inside, Instances, Mask, Pixels
 
 WIDTHS = np.array([10, 20], np.int64)
 BOXES = Boxes([[0, 0, 4, 4], [2, 2, 9, 7]], [1, 0])
@@ -26,7 +18,7 @@ def answer(label, sample=0, instance=-1, unit=0, kind='image', source='x', **mor
     """An answer; None is a declined one."""
     return Answer(
         sample, instance, unit, kind, 'declined' if label is None else 'answered', source, 1, -1,
-        1.0, 0.9, more.get('expires_round', -1), b'' if label is None else encode(label),
+        1.0, 0.9, more.get('expires_round', -1), b'' if label is None else label.encode(),
     )  # fmt: skip
 
 
@@ -137,7 +129,7 @@ def test_masks_of_all_objects_close_them(kind):
 
 @pytest.mark.parametrize('kind', ['point', 'instance', 'region'])
 def test_dense_labels_close_everything(kind):
-    ledger = Ledger([[answer(np.zeros(80, np.uint8))]])
+    ledger = Ledger([[answer(Pixels(np.zeros(80, np.uint8)))]])
     assert ledger.asked(kind, rows_of()).all() and not ledger.asked(kind, rows_of(1)).any()
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from dense_al.pool import AnswerStore, Ledger, Prices, views
-from dense_al.structures import Answer, ElementRows, Manifest, encode_labels
+from dense_al.structures import Answer, ElementRows, Manifest, Pixels
 from dense_al.testing.stub import GridUnits
 
 SIDE = 8
 
 
 def answer(unit, label, kind='point', pixels=1, status='answered', sample=0):
-    payload = encode_labels(np.full(pixels, label, np.uint8)) if status == 'answered' else b''
+    payload = Pixels(np.full(pixels, label, np.uint8)).encode() if status == 'answered' else b''
     return Answer(
         sample, -1, unit, kind, status, 'ground_truth', pixels, label, 1.0, 1.0, -1, payload
     )

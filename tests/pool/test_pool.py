@@ -5,12 +5,12 @@ import pytest
 
 from dense_al.pool import AnswerStore, Ledger, Prices, views
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, ElementRows, Manifest, encode_labels
+from dense_al.structures import Answer, ElementRows, Manifest, Pixels
 from dense_al.testing.stub import GridUnits
 
 
 def answer(sample, unit, label=1, kind='region', status='answered', pixels=16, **changes):
-    payload = encode_labels(np.full(pixels, label, np.uint8)) if status == 'answered' else b''
+    payload = Pixels(np.full(pixels, label, np.uint8)).encode() if status == 'answered' else b''
     fields = dict(
         sample=sample, instance=-1, unit=unit, kind=kind, status=status, source='ground_truth',
         elements=pixels, category=label, clicks=0.1, seconds=0.1, expires_round=-1, payload=payload,
@@ -43,7 +43,7 @@ def test_a_later_answer_wins_whatever_its_kind():
 
 
 def test_raster_order_of_the_payload():
-    payload = encode_labels(np.arange(16, dtype=np.uint8))
+    payload = Pixels(np.arange(16, dtype=np.uint8)).encode()
     labels = store([answer(0, 3, payload=payload)]).dense_labels(0)
     assert labels[4:, 4:].ravel().tolist() == list(range(16))
 

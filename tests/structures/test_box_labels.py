@@ -3,37 +3,30 @@
 import numpy as np
 import pytest
 
-from dense_al.structures import (
-    Boxes,
-    category_of,
-    class_counts,
-    decode_boxes,
-    encode,
-    holds_boxes,
-)
+from dense_al.structures import Boxes, Pixels, decode
 
 
 def test_payloads_of_boxes_and_pixels_are_told_apart():
     rng = np.random.default_rng(0)
     corners = np.sort(rng.uniform(0, 100, (7, 2, 2)), axis=1).reshape(7, 4)
     boxes = Boxes(corners, rng.integers(0, 5, 7))
-    payload = encode(boxes)
-    found = decode_boxes(payload)
+    payload = boxes.encode()
+    found = Boxes.decode(payload)
     assert found.boxes.tobytes() == corners.astype(np.float32).tobytes()
     assert found.labels.tolist() == boxes.labels.tolist()
-    pixels = encode(np.array([1, 1, 255, 2], np.uint8))
-    assert holds_boxes(payload) and not holds_boxes(pixels) and not holds_boxes(b'')
-    assert class_counts(pixels, 4).tolist() == [0, 2, 1, 0]
-    assert class_counts(payload, 5).tolist() == np.bincount(boxes.labels, minlength=5).tolist()
-    assert class_counts(b'', 3).tolist() == [0, 0, 0]
+    pixels = Pixels(np.array([1, 1, 255, 2], np.uint8)).encode()
+    assert Boxes.is_in(payload) and not Boxes.is_in(pixels) and not Boxes.is_in(b'')
+    assert decode(pixels).class_counts(4).tolist() == [0, 2, 1, 0]
+    assert decode(payload).class_counts(5).tolist() == boxes.class_counts(5).tolist()
+    assert decode(b'') is None
     with pytest.raises(ValueError, match='payload of boxes'):
-        decode_boxes(pixels)
+        Boxes.decode(pixels)
 
 
 def test_no_object_is_an_answer_too():
     empty = Boxes([], [])
-    assert len(decode_boxes(encode(empty))) == 0 and category_of(empty) == -1
-    assert class_counts(encode(empty), 2).tolist() == [0, 0]
+    assert len(Boxes.decode(empty.encode())) == 0 and empty.category == -1
+    assert decode(empty.encode()).class_counts(2).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(

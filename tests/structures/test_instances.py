@@ -5,23 +5,16 @@ import pytest
 
 from dense_al.registry import ConfigError
 from dense_al.structures import (
+    LABELS,
     Boxes,
     Budget,
     Inside,
     Instances,
     Mask,
+    Pixels,
     Tags,
-    category_of,
-    class_counts,
-    decode_boxes,
-    decode_inside,
-    decode_mask,
-    encode,
-    holds_boxes,
-    holds_inside,
-    holds_mask,
-    holds_tags,
-    tags_of,
+    answer_type,
+    decode,
 )
 
 BOXES = Boxes([[0.25, 1, 5, 7], [2, 0, 9.5, 3]], [3, 1])
@@ -46,7 +39,7 @@ def pointed(n=3):
 @pytest.mark.parametrize('n', [0, 1, 3])
 def test_points_survive_their_payload(n):
     given = pointed(n)
-    found = decode_boxes(encode(given))
+    found = Boxes.decode(given.encode())
     assert isinstance(found, Instances) and found.masks is None
     assert found.boxes.tobytes() == BOXES.boxes.tobytes() and found.boxes.dtype == np.float32
     assert found.points.shape == (2, n, 2) and found.point_labels.shape == (2, n)
@@ -57,7 +50,7 @@ def test_points_survive_their_payload(n):
 
 def test_masks_survive_their_payload():
     given = tuple(Mask.of_array(m) for m in masks())
-    found = decode_boxes(encode(Instances.with_masks(BOXES, given)))
+    found = Boxes.decode(Instances.with_masks(BOXES, given).encode())
     assert found.points.shape == (2, 0, 2) and found.masks == given
     for mask, wanted in zip(found.masks, masks()):
         assert mask.size == SIZE and mask.array().dtype == bool
@@ -70,19 +63,19 @@ def test_no_object_is_an_answer_too():
         Instances.with_masks(none, ()),
         Instances([], [], np.zeros((0, 2, 2)), np.zeros((0, 2))),
     ):
-        found = decode_boxes(encode(given))
+        found = Boxes.decode(given.encode())
         assert len(found) == 0 and found.points.shape == given.points.shape
         assert (found.masks is None) == (given.masks is None)
-        assert category_of(found) == -1
+        assert found.category == -1
 
 
 def test_instances_count_as_boxes_do():
-    payload = encode(pointed())
-    assert holds_boxes(payload) and not holds_mask(payload) and not holds_inside(payload)
-    assert class_counts(payload, 5).tolist() == class_counts(encode(BOXES), 5).tolist()
-    assert category_of(pointed()) == category_of(BOXES) == 1
-    assert tags_of(pointed()).labels.tolist() == [1, 3]
-    assert type(decode_boxes(encode(BOXES))) is Boxes
+    payload = pointed().encode()
+    assert Boxes.is_in(payload) and not Mask.is_in(payload) and not Inside.is_in(payload)
+    assert decode(payload).class_counts(5).tolist() == BOXES.class_counts(5).tolist()
+    assert pointed().category == BOXES.category == 1
+    assert pointed().classes().tolist() == [1, 3]
+    assert type(Boxes.decode(BOXES.encode())) is Boxes
 
 
 @pytest.mark.parametrize(
@@ -108,7 +101,7 @@ def test_instances_are_checked_as_boxes_are():
 @pytest.mark.parametrize('fill', [0, 1])
 def test_masks_of_everything_and_nothing(fill):
     mask = Mask.of_array(np.full(SIZE, fill, bool))
-    assert decode_mask(encode(mask)).array().mean() == fill
+    assert Mask.decode(mask.encode()).array().mean() == fill
 
 
 def test_a_mask_is_coco_s():
@@ -123,36 +116,61 @@ def test_a_mask_is_coco_s():
 
 @pytest.mark.parametrize('value', [True, False])
 def test_a_point_survives_its_payload(value):
-    assert decode_inside(encode(Inside(value))) == Inside(value)
+    assert Inside.decode(Inside(value).encode()) == Inside(value)
 
 
-def test_what_is_said_of_one_object_is_told_apart_and_names_no_class():
-    labels = [np.array([1, 2], np.uint8), BOXES, pointed(), Tags([1]), Inside(True)]
-    labels.append(Mask.of_array(masks()[0]))
-    tests = (holds_boxes, holds_tags, holds_inside, holds_mask)
-    found = [[test(encode(label)) for test in tests] for label in labels]
-    assert [sum(row) for row in found] == [0, 1, 1, 1, 1, 1]
-    assert found[4][2] and found[5][3]
-    assert not any(test(b'') for test in tests)
-    for label in labels[4:]:
-        assert class_counts(encode(label), 3).tolist() == [0, 0, 0] and category_of(label) == -1
-        with pytest.raises(ValueError, match='that of one object'):
-            tags_of(label)
+PIXELS = Pixels(np.array([1, 2], np.uint8))
+
+
+def one_of_each():
+    """A label of each form, in the order of `LABELS`."""
+    labels = (PIXELS, BOXES, pointed(), Tags([1]), Mask.of_array(masks()[0]), Inside(True))
+    assert tuple(type(label) for label in labels) == LABELS
+    return labels
+
+
+def test_forms_are_told_apart_by_their_payload():
+    found = [[form.is_in(label.encode()) for form in LABELS] for label in one_of_each()]
+    wanted = np.eye(len(LABELS), dtype=bool)
+    wanted[LABELS.index(Instances), LABELS.index(Boxes)] = True  # with boxes, and more
+    np.testing.assert_array_equal(found, wanted)
+    assert not any(form.is_in(b'') for form in LABELS)
+    assert [type(decode(label.encode())) for label in one_of_each()] == list(LABELS)
+    with pytest.raises(ValueError, match="payload of a label, but it begins with b'Z'"):
+        decode(b'Z')
+
+
+@pytest.mark.parametrize('label', [Inside(True), Mask.of_array(masks()[0])])
+def test_what_is_said_of_one_object_names_no_class(label):
+    assert label.class_counts(3).tolist() == [0, 0, 0] and label.category == -1
+    with pytest.raises(ValueError, match='that of one object'):
+        label.classes()
+
+
+@pytest.mark.parametrize('form', LABELS)
+def test_payloads_of_another_form_are_refused(form):
+    for label in one_of_each():
+        payload = label.encode()
+        if not form.is_in(payload):
+            with pytest.raises(ValueError, match=f'payload of {form.what}'):
+                form.decode(payload)
+    with pytest.raises(ValueError, match=f'payload of {form.what}'):
+        form.decode(b'')
 
 
 @pytest.mark.parametrize(
-    ('decode', 'message'),
-    [(decode_mask, 'of a mask'), (decode_inside, 'of a point'), (decode_boxes, 'of boxes')],
-)
-def test_payloads_of_something_else_are_refused(decode, message):
-    for label in (Tags([1]), Inside(True), Mask.of_array(masks()[0]), BOXES, pointed()):
-        payload = encode(label)
-        fits = {decode_mask: holds_mask, decode_inside: holds_inside, decode_boxes: holds_boxes}
-        if not fits[decode](payload):
-            with pytest.raises(ValueError, match=message):
-                decode(payload)
-    with pytest.raises(ValueError, match=message):
-        decode(b'')
+    ('form', 'kind', 'answer'),
+    [('pixels', 'region', Pixels), ('boxes', 'image', Boxes), ('masks', 'image', Instances),
+     ('masks', 'instance', Mask), ('masks', 'point', Inside), ('pixels', 'point', Pixels),
+     ('boxes', 'tags', Tags)],
+)  # fmt: skip
+def test_what_the_answer_to_a_question_is(form, kind, answer):
+    assert answer_type(kind, form) is answer
+
+
+def test_boxes_have_no_regions():
+    with pytest.raises(ValueError, match=r"\['image', 'tags'\] for boxes, but got 'region'"):
+        answer_type('region', 'boxes')
 
 
 def test_a_budget_per_object():

@@ -1,6 +1,5 @@
 """Rows and queries: which rows have which key, and what it takes where there are millions."""
 
-import doctest
 import time
 from types import SimpleNamespace
 
@@ -9,18 +8,13 @@ import pytest
 
 from dense_al.engine.places import places_of
 from dense_al.pool import Ledger
-from dense_al.structures import Answer, ElementRows, Query, by_sample, rows
+from dense_al.structures import Answer, ElementRows, Query, by_sample
 
 
 def keyed(sample, instance, unit):
     n = len(sample)
     columns = [np.asarray(values, np.int64) for values in (sample, instance, unit)]
     return ElementRows(*columns, np.zeros(n), np.ones(n, np.int64), np.full(n, -1))
-
-
-def test_doctests():
-    result = doctest.testmod(rows)
-    assert result.attempted and not result.failed
 
 
 def test_rows_of_no_sample():

@@ -4,45 +4,32 @@ import numpy as np
 import pytest
 
 from dense_al.pool import Ledger, Prices, TagStore, views
-from dense_al.structures import (
-    Answer,
-    Boxes,
-    Query,
-    Tags,
-    category_of,
-    class_counts,
-    decode_boxes,
-    decode_tags,
-    encode,
-    holds_boxes,
-    holds_tags,
-    tags_of,
-)
+from dense_al.structures import Answer, Boxes, Pixels, Query, Tags, decode
 
 
 def answer(sample, kind, label):
     return Answer(
-        sample, -1, 0, kind, 'answered', 'x', 0 if kind == 'tags' else 64, category_of(label),
-        1.0, 2.0, -1, encode(label),
+        sample, -1, 0, kind, 'answered', 'x', 0 if kind == 'tags' else 64, label.category,
+        1.0, 2.0, -1, label.encode(),
     )  # fmt: skip
 
 
 def test_payloads_of_tags_are_told_from_others():
-    payload = encode(Tags([4, 1, 4]))
-    assert holds_tags(payload) and not holds_boxes(payload)
-    assert decode_tags(payload).labels.tolist() == [1, 4]
-    assert class_counts(payload, 6).tolist() == [0, 1, 0, 0, 1, 0]
-    assert len(decode_tags(encode(Tags([])))) == 0
+    payload = Tags([4, 1, 4]).encode()
+    assert Tags.is_in(payload) and not Boxes.is_in(payload)
+    assert Tags.decode(payload).labels.tolist() == [1, 4]
+    assert decode(payload).class_counts(6).tolist() == [0, 1, 0, 0, 1, 0]
+    assert len(Tags.decode(Tags([]).encode())) == 0
     with pytest.raises(ValueError, match='payload of tags'):
-        decode_tags(encode(Boxes([[0, 0, 1, 1]], [2])))
+        Tags.decode(Boxes([[0, 0, 1, 1]], [2]).encode())
     with pytest.raises(ValueError, match='payload of boxes'):
-        decode_boxes(payload)
+        Boxes.decode(payload)
     with pytest.raises(ValueError, match='from 0'):
         Tags([-1])
 
 
 def test_tags_of_pixels():
-    assert tags_of(np.array([[3, 255], [0, 3]], np.uint8)).labels.tolist() == [0, 3]
+    assert Pixels(np.array([[3, 255], [0, 3]], np.uint8)).classes().tolist() == [0, 3]
 
 
 def test_boxes_tell_the_tags_and_more():

@@ -16,7 +16,7 @@ from dense_al.config import apply_sandbox, load_config, read_config
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine.main import MISTAKE
 from dense_al.regions import build_regions
-from dense_al.structures import Manifest, decode_labels
+from dense_al.structures import Manifest, Pixels
 
 sys.path.insert(0, str(CONFIGS.parent / 'tools'))
 
@@ -69,7 +69,7 @@ def test_a_run_with_pseudo_labels(config, town, tmp_path):
             assert inside.sum() == a.elements
             if a.source != 'model' and manifest.names[a.sample] == '00/000003':
                 seen += 1
-                assert (decode_labels(a.payload) == labels[inside]).all()
+                assert (Pixels.decode(a.payload).labels == labels[inside]).all()
     train = store.read(2, 'train')
     assert train['metric'] == 'mIoU' and len(train['per_class']) == 13
     assert train['labelled']['units'] == sum(len(store.query(r)) for r in (INITIAL, 0, 1))

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine.main import MISTAKE, WAITING, main
 from dense_al.pool import InstanceStore
-from dense_al.structures import Manifest, decode_boxes, decode_inside
+from dense_al.structures import Boxes, Inside, Manifest
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 SIDE = 64
@@ -118,7 +118,7 @@ def test_each_round_asks_one_point_of_each_object(finished, world):
     seen = set()
     for answer in store.answers(INITIAL):
         boxes, masks = truth[answer.sample]
-        found = decode_boxes(answer.payload)
+        found = Boxes.decode(answer.payload)
         np.testing.assert_allclose(found.boxes, boxes, atol=1e-3)
         assert answer.kind == 'image' and found.masks is None
         for i, (((x, y),), (label,)) in enumerate(zip(found.points, found.point_labels)):
@@ -133,7 +133,7 @@ def test_each_round_asks_one_point_of_each_object(finished, world):
             y, x = divmod(a.unit, SIDE)
             box = truth[a.sample][0][a.instance]
             assert np.floor(box[0]) <= x < box[2] and np.floor(box[1]) <= y < box[3]
-            assert decode_inside(a.payload).value == truth[a.sample][1][a.instance][y, x]
+            assert Inside.decode(a.payload).value == truth[a.sample][1][a.instance][y, x]
             seen.add((a.sample, a.instance, x, y))
     assert len(seen) == 3 * len(objects)  # no pixel twice
     known = InstanceStore(store.ledger(before=2).in_force(), np.full(6, SIDE))
@@ -238,9 +238,9 @@ def test_every_metric_and_model_runs(write, tmp_path, name, model, metric, views
     assert run(write(name, model, more=more), tmp_path / 'run', *options) == 0
     store = RunStore(tmp_path / 'run')
     (first, *_), query = store.answers(INITIAL), store.query(0)
-    assert decode_boxes(first.payload).points.shape[1] == 2
+    assert Boxes.decode(first.payload).points.shape[1] == 2
     objects = {(a.sample, i) for a in store.answers(INITIAL)
-               for i in range(len(decode_boxes(a.payload)))}  # fmt: skip
+               for i in range(len(Boxes.decode(a.payload)))}  # fmt: skip
     assert set(zip(query.sample.tolist(), query.instance.tolist())) == objects
     assert len(query) == len(objects) and (query.score > 0).any()
 
@@ -254,7 +254,7 @@ def test_whole_masks_of_images(write, world, tmp_path):
     assert len(answers) == 4 and {a.kind for a in answers} == {'image'}
     for answer in answers:
         boxes, masks = truth[answer.sample]
-        found = decode_boxes(answer.payload)
+        found = Boxes.decode(answer.payload)
         np.testing.assert_allclose(found.boxes, boxes, atol=1e-3)
         np.testing.assert_array_equal([m.array() for m in found.masks], masks)
         assert answer.clicks == 34 * len(boxes) and answer.elements == SIDE**2
@@ -291,7 +291,7 @@ def test_people_answer(write, world, tmp_path):
         file.write_text(json.dumps({'answers': said}))
     assert run(path, work_dir, *options, '--resume') == 0
     store = RunStore(work_dir)
-    assert all(decode_inside(a.payload).value for a in store.answers(0))
+    assert all(Inside.decode(a.payload).value for a in store.answers(0))
     known = InstanceStore(store.ledger(before=1).in_force(), np.full(6, SIDE))
     for sample in range(6):
         assert all(labels.tolist() == [0, 1] for _, labels in known.points(sample))

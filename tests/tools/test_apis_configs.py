@@ -9,7 +9,7 @@ pytest.importorskip('mmdet')
 
 from dense_al.engine import INITIAL, RunStore  # noqa: E402
 from dense_al.engine.main import main  # noqa: E402
-from dense_al.structures import Instances, decode_boxes  # noqa: E402
+from dense_al.structures import Boxes, Instances
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -68,7 +68,7 @@ def test_a_round_of_the_published_configs(tmp_path, name, asked):
     config.write_text(SMALL.format(base=base, root=root, count=2, iterations=[2, 1]))
     assert main([str(config), '--work-dir', str(tmp_path / 'run')]) == 0
     store = RunStore(tmp_path / 'run')
-    objects = [decode_boxes(a.payload) for a in store.answers(INITIAL)]
+    objects = [Boxes.decode(a.payload) for a in store.answers(INITIAL)]
     assert all(isinstance(o, Instances) and o.masks is None for o in objects)
     n = sum(len(o) for o in objects)
     assert len(store.query(0)) == asked * n > 0
@@ -85,7 +85,7 @@ def test_pointsup_asks_ten_points_with_each_box(tmp_path):
     base = ROOT / 'configs/apis/coco_maskrcnn_r50_pointsup.py'
     config.write_text(SMALL.format(base=base, root=root, count=1, iterations=[1]))
     assert main([str(config), '--work-dir', str(tmp_path / 'run')]) == 0
-    found = [decode_boxes(a.payload) for a in RunStore(tmp_path / 'run').answers(INITIAL)]
+    found = [Boxes.decode(a.payload) for a in RunStore(tmp_path / 'run').answers(INITIAL)]
     assert all(o.point_labels.shape == (len(o), 10) for o in found)
 
 

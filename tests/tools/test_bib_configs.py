@@ -17,7 +17,7 @@ from layouts import write_coco, write_voc  # noqa: E402
 
 from dense_al.engine import INITIAL, RunStore  # noqa: E402
 from dense_al.engine.main import main  # noqa: E402
-from dense_al.structures import Manifest, decode_boxes, decode_tags  # noqa: E402
+from dense_al.structures import Boxes, Manifest, Tags  # noqa: E402
 
 SMALL = """
 _base_ = ['{base}']
@@ -101,8 +101,8 @@ def test_one_round_on_the_real_formats(tmp_path, data):
     tags, (boxes,) = store.answers(INITIAL), store.answers(0)
     assert {a.kind for a in tags} == {'tags'} and len(tags) == (5 if data[0] == 'voc' else 3)
     assert boxes.kind == 'image'
-    known = {a.sample: set(decode_tags(a.payload).labels.tolist()) for a in tags}
-    assert set(decode_boxes(boxes.payload).labels.tolist()) == known[boxes.sample]
+    known = {a.sample: set(Tags.decode(a.payload).labels.tolist()) for a in tags}
+    assert set(Boxes.decode(boxes.payload).labels.tolist()) == known[boxes.sample]
     for answer in tags:
         assert answer.seconds == answer.clicks == len(known[answer.sample])
         assert answer.elements == 0
