@@ -85,6 +85,7 @@ MENDED = [
     (STREETS, 'budget', {'per_round': 1, 'unit': ['units']}, 'Expected `budget.unit`'),
     ('sandbox/masks_entropy.py', 'budget', {'per_round': 1e-9, 'unit': 'percent'},
      'at least one point'),
+    ('sandbox/town_cells_entropy.py', 'acquisition.subset', 0.5, 'no `acquisition.subset`'),
     (STREETS, 'sorce', {'share': 0.5}, 'Did you mean `source`'),
     (STREETS, 'custom_imports', {'imports': ['no.such.module']}, 'Could not read'),
     (STREETS, 'load_from', NOWHERE, 'Expected `load_from` to be a file'),

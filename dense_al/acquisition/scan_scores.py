@@ -24,7 +24,7 @@ class GeometryScore:
 
         Args:
             probs: (C, N, 1) probabilities.
-            points: (N, 3) float32 in metres.
+            points: (N, 3) float32 in metres, in the frame of the sensor, as regions are made in it.
         """
         raise NotImplementedError
 

@@ -7,6 +7,7 @@ import numpy as np
 from dense_al.acquisition import Acquisition
 from dense_al.adapters.task import Rounds, Task
 from dense_al.oracles import Oracle
+from dense_al.regions import WorldCells
 from dense_al.registry import UNITS, ConfigError
 from dense_al.structures import WHOLE, Budget
 
@@ -113,6 +114,12 @@ def _check_samples(task: Task, acquisition: Acquisition, initial: Acquisition | 
         raise ConfigError(
             f'Expected `acquisition.unit` to be Image, as a model that learns {task.form} cannot '
             f'learn from parts of an image, but got {acquisition.unit}'
+        )
+    subset = getattr(acquisition, 'subset', None)
+    if subset is not None and isinstance(UNITS.build(acquisition.unit, 'unit'), WorldCells):
+        raise ConfigError(
+            'Expected no `acquisition.subset` with WorldCells, as a cell is asked in all scans '
+            f'that see it and not all of them would be looked at, but got {subset}'
         )
     asks_tags = isinstance(initial, Acquisition) and initial.kind == 'tags'
     if acquisition.reads_tags and not asks_tags:

@@ -13,7 +13,7 @@ from dense_al.acquisition import Acquisition, Selection, rng_for
 from dense_al.adapters.task import Rounds, Task, TrainJob
 from dense_al.engine.distribution import on_main
 from dense_al.engine.initial import existing_labels
-from dense_al.engine.places import billed_once
+from dense_al.engine.places import billed_once, place_of_rows
 from dense_al.engine.select import choose, observe_for
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
@@ -176,6 +176,7 @@ class Learner:
                 form=self.task.form,
                 ledger=self.store.ledger(before=round_number),
                 budget=self._budget(round_number),
+                place=place_of_rows(query, query.kind, self.units),
             )
         )
         answers = billed_once(answers, self.units) + self._pseudo_labels(round_number)

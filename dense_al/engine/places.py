@@ -52,7 +52,7 @@ def places_of(rows: ElementRows, units: Any, kind: str, asked: np.ndarray) -> Pl
         asked: (N,) bool or int64, rows that were asked before, which are kept apart from those that
             were not.
     """
-    place = _place_of_rows(rows.sample, rows.unit, units) if kind == 'region' else None
+    place = place_of_rows(rows, kind, units)
     if place is None:
         return Places(rows, None, rows)
     _, group = np.unique(np.column_stack([place, asked]), axis=0, return_inverse=True)
@@ -83,29 +83,38 @@ def billed_once(answers: Sequence[Answer], units: Any) -> list[Answer]:
     regions = [a for a in answers if a.kind == 'region']
     sample = np.array([a.sample for a in regions], np.int64)
     unit = np.array([a.unit for a in regions], np.int64)
-    place = _place_of_rows(sample, unit, units) if regions else None
+    place = _place(sample, unit, units) if regions else None
     if place is None:
         return list(answers)
-    first = np.unique(place, axis=0, return_index=True)[1]
-    paid = {id(regions[i]) for i in first}
+    paid = {id(regions[i]) for i in set(place.tolist())}
     return [
         a if a.kind != 'region' or id(a) in paid else replace(a, clicks=0.0, seconds=0.0)
         for a in answers
     ]
 
 
-def _place_of_rows(sample: np.ndarray, unit: np.ndarray, units: Any) -> np.ndarray | None:
-    """(N, 1 + k) int64 number of the sequence and the place in it; None for units of one sample."""
+def place_of_rows(rows: ElementRows | Query, kind: str, units: Any) -> np.ndarray | None:
+    """(N,) int64 of each row the first row about the same place; None for units of one sample.
+
+    Args:
+        rows: Units by key.
+        kind: Their kind; only regions may be places.
+        units: The units; `groups` tells which place a unit is.
+    """
+    if kind != 'region' or not len(rows):
+        return None
+    return _place(rows.sample, rows.unit, units)
+
+
+def _place(sample: np.ndarray, unit: np.ndarray, units: Any) -> np.ndarray | None:
     groups = getattr(units, 'groups', None)
-    if groups is None or not len(sample) or groups(int(sample[0])) is None:
+    if groups is None or (cells := groups(int(sample[0]))) is None:
         return None
     sequences = units.manifest.sequences
     number = {name: i for i, name in enumerate(dict.fromkeys(sequences))}
-    found: np.ndarray | None = None
+    found = np.zeros((len(sample), 1 + cells.shape[1]), np.int64)
     for one, here in by_sample(sample).items():
-        cells = groups(one)[unit[here]]
-        if found is None:
-            found = np.zeros((len(sample), 1 + cells.shape[1]), np.int64)
         found[here, 0] = number[sequences[one]]
-        found[here, 1:] = cells
-    return found
+        found[here, 1:] = groups(one)[unit[here]]
+    _, first, place = np.unique(found, axis=0, return_index=True, return_inverse=True)
+    return first[place.ravel()]

@@ -40,6 +40,8 @@ class Asking:
         form: What a label of a whole sample is: `pixels`, `boxes` or `masks`.
         ledger: What was answered before.
         budget: What may be spent; None: whatever the query takes.
+        place: (N,) int64 of each row the first row about the same place in the world; None: each is
+            about a place of its own.
     """
 
     query: Query
@@ -52,6 +54,7 @@ class Asking:
     form: str = 'pixels'
     ledger: Ledger = field(default_factory=Ledger)
     budget: Budget | None = None
+    place: np.ndarray | None = None
 
     def enough(self, answers: Sequence[Answer]) -> int | None:
         """How many of the answers, in their order, use up the budget; None: they do not.

@@ -54,9 +54,12 @@ class GroundTruth(Oracle):
 
     def answer(self, asking: Asking) -> list[Answer]:
         query = asking.query
-        # One draw per unit in the order of the query, whatever is read when.
+        # One draw per unit in the order of the query, whatever is read when; of a place that
+        # several samples show the first one counts, since it is asked once.
         declined = asking.rng.random(len(query)) < self.decline
         seeds = asking.rng.integers(0, 2**63, len(query))
+        if asking.place is not None:
+            declined, seeds = declined[asking.place], seeds[asking.place]
         labels: dict[int, Label | None] = {}
         for sample, rows in query.by_sample.items():
             part = self._part_of(asking.read_label(sample), asking, sample)

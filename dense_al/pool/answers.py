@@ -41,9 +41,9 @@ class WholeImages:
         """(1,) int64 pixels of the sample."""
         return self.manifest.areas[sample : sample + 1]
 
-    def points(self, sample: int) -> np.ndarray:
-        """(N, 3) float32 x, y, z of a scan's points, metres in the world of its sequence."""
-        return self._units.points(sample)
+    def points(self, sample: int, world: bool = True) -> np.ndarray:
+        """(N, 3) float32 x, y, z of a scan's points in metres, see `RegionMaps.points`."""
+        return self._units.points(sample, world)
 
 
 class UnitPixels:

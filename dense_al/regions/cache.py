@@ -98,10 +98,16 @@ class RegionMaps:
         content = f'{self.key} {self.manifest.size(sample)}'  # what the map follows from
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def points(self, sample: int) -> np.ndarray:
-        """(N, 3) float32 x, y, z of a scan in metres in the world of its sequence; read anew."""
+    def points(self, sample: int, world: bool = True) -> np.ndarray:
+        """(N, 3) float32 x, y, z of a scan in metres; read anew.
+
+        Args:
+            sample: A scan.
+            world: Whether in the world of its sequence, else in the frame of the sensor.
+        """
         scan = self._scan(sample)
-        return world_of(scan.points(), scan.record.pose).astype(np.float32)
+        points = scan.points()
+        return world_of(points, scan.record.pose).astype(np.float32) if world else points
 
     def centres(self, sample: int) -> np.ndarray:
         """(R, 3) float64 means of a scan's regions, metres in the world of its sequence."""

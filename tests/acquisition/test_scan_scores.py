@@ -16,7 +16,8 @@ class Units:
     def __init__(self, points):
         self._points, self.read = points, 0
 
-    def points(self, sample):
+    def points(self, sample, world=True):
+        assert not world  # regions are made in the frame of the sensor
         self.read += 1
         return self._points
 

@@ -120,3 +120,23 @@ def test_a_run_asks_about_places(tmp_path, units):
         assert len(paid) == len(places)
     labelled = store.read(2, 'train')['labelled']
     assert labelled['elements'] == 16 * sum(len(store.query(r)) for r in (-1, 0, 1))
+
+
+@pytest.mark.parametrize('again', [False, True])
+def test_a_place_is_declined_and_mistaken_as_a_whole(tmp_path, units, again):
+    oracle = GroundTruth(decline=0.4, noise=0.5, ask_declined_again=again)
+    run = Learner(
+        task=StubTask(), units=units, acquisition=Composed(unit=GRID, score='Random'),
+        initial=Composed(unit=GRID, score='Random'), oracle=oracle, budget=Budget(8),
+        initial_budget=Budget(8), rounds=Rounds(count=3, metric='mAcc'),
+        store=RunStore(tmp_path), progress=False,
+    )  # fmt: skip
+    run.run()
+    found = [a for r in (-1, 0, 1) for a in RunStore(tmp_path).answers(r) if a.unit % 2 == 0]
+    assert {a.status for a in found} == {'answered', 'declined'}
+    for r in (-1, 0, 1):
+        said = {}
+        for a in RunStore(tmp_path).answers(r):
+            if a.unit % 2 == 0:
+                said.setdefault((a.sample // 4, a.unit), set()).add(a.status)
+        assert all(len(one) == 1 for one in said.values())
