@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection
@@ -22,17 +23,21 @@ MODES = ('strict', 'paper')
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """What is held of a frame: its (P, C) probabilities, (P, 3) places and (P,) regions, and a tree
-    of the places, None where none is needed.
+    """What is held of a frame: its (P, C) probabilities, (P, 1) labels, (P, 3) places and
+    (P,) regions.
+
+    `search` is where its points are looked for: a tree, None where none is needed, or, if the
+    probabilities lie on a GPU, cells there.
     """
 
     sample: int
     sequence: int
-    probs: np.ndarray
+    probs: Any
+    labels: np.ndarray
     points: np.ndarray
     regions: np.ndarray
     size: np.ndarray
-    tree: Any
+    search: Any
 
 
 @ACQUISITIONS.register
@@ -55,7 +60,7 @@ class InterFrame(Acquisition):
         measure: `kl` as published, or `js`, which is bounded, see `inter_frame_scores`.
         passes: Augmented views of a scan whose probabilities are averaged; 8 as published, 1: the
             scan as it is.
-        approximate: Match by voxels, see `inter_frame_scores`.
+        approximate: Match by voxels, see `inter_frame_scores`; on a GPU matches are exact anyway.
         pseudo: Whether the regions of the lowest divergence are labelled by the model for one
             round. They are neither asked nor labelled by the model again in the round after.
         pseudo_budget: How much the model labels, as a multiple of what is asked.
@@ -116,14 +121,16 @@ class InterFrame(Acquisition):
         done = self._window.close() if sequences[sample] != self._sequence else []
         self._sequence = sequences[sample]
         points = units.points(sample)  # type: ignore[attr-defined]
+        probs, search = self._searchable(prediction.probs[..., 0].T.contiguous(), points)
         frame = _Frame(
             sample=sample,
             sequence=sequences.index(self._sequence),
-            probs=np.ascontiguousarray(prediction.probs[..., 0].T.cpu().numpy(), np.float32),
+            probs=probs,
+            labels=prediction.labels,
             points=points,
             regions=units.map(sample).ravel(),
             size=units.sizes(sample),
-            tree=None if self.approximate else F.search_tree(points),
+            search=search,
         )
         done += self._window.add(int(manifest.frames[sample]), frame)
         return ElementRows.concatenate([self._rows(*item) for item in done])
@@ -131,18 +138,38 @@ class InterFrame(Acquisition):
     def flush(self) -> ElementRows:
         return ElementRows.concatenate([self._rows(*item) for item in self._window.close()])
 
-    def _rows(self, frame: _Frame, neighbours: list[_Frame]) -> ElementRows:
-        """Rows of the regions of a frame."""
-        divergence, entropy, matches = F.inter_frame_scores(
+    def _searchable(self, probs: torch.Tensor, points: np.ndarray) -> tuple[Any, Any]:
+        """Probabilities as they are compared, and where the points of the frame are looked for."""
+        if probs.is_cuda:
+            there = torch.as_tensor(points, device=probs.device)
+            return probs, F.frame_cells(there, self.max_distance)
+        tree = None if self.approximate else F.search_tree(points)
+        return np.ascontiguousarray(probs.numpy(), np.float32), tree
+
+    def _scores(self, frame: _Frame, neighbours: list[_Frame]) -> tuple[np.ndarray, ...]:
+        """Divergence, entropy and matches of the points of a frame."""
+        probs = [other.probs for other in neighbours]
+        search = [other.search for other in neighbours]
+        if isinstance(frame.probs, torch.Tensor):
+            xyz = torch.as_tensor(frame.points, device=frame.probs.device)
+            found = F.inter_frame_scores_on_device(
+                frame.probs, xyz, probs, search, measure=self.measure
+            )
+            return tuple(values.cpu().numpy() for values in found)
+        return F.inter_frame_scores(
             frame.probs,
             frame.points,
-            [other.probs for other in neighbours],
+            probs,
             [other.points for other in neighbours],
             max_distance=self.max_distance,
             approximate=self.approximate,
             measure=self.measure,
-            neighbour_trees=None if self.approximate else [other.tree for other in neighbours],
+            neighbour_trees=None if self.approximate else search,
         )
+
+    def _rows(self, frame: _Frame, neighbours: list[_Frame]) -> ElementRows:
+        """Rows of the regions of a frame."""
+        divergence, entropy, matches = self._scores(frame, neighbours)
         n = len(frame.size)
         values = np.column_stack([divergence, entropy, matches > 0, frame.points])
         mean = F.region_mean(values, frame.regions, n)
@@ -152,7 +179,7 @@ class InterFrame(Acquisition):
         score = np.where(matched >= self.min_matched, score, 0)
         number = np.full(n, frame.sequence)
         features = np.column_stack([mean[:, 1], mean[:, 3:], number, matched])
-        category = unit_categories(frame.probs.argmax(1), frame.regions, n)
+        category = unit_categories(frame.labels, frame.regions, n)
         return ElementRows.of_sample(frame.sample, score, frame.size, category, features)
 
     def select(self, rows: ElementRows, given: Selection) -> Query:

@@ -106,6 +106,22 @@ def test_streaming_equals_the_whole_sequence(n, stride):
         first += length
 
 
+def test_probabilities_that_stay_on_their_device_give_the_same_rows(monkeypatch):
+    drive = Drive((9, 5))
+    wanted = observed(drive, measure='js')
+
+    def searchable(self, probs, points):
+        return probs, F.frame_cells(torch.as_tensor(points), self.max_distance)
+
+    monkeypatch.setattr(InterFrame, '_searchable', searchable)
+    monkeypatch.delattr('dense_al.acquisition.inter_frame.F.inter_frame_scores')
+    found = observed(drive, measure='js')
+    np.testing.assert_array_equal(found.keys, wanted.keys)
+    np.testing.assert_array_equal(found.category, wanted.category)
+    np.testing.assert_allclose(found.score, wanted.score, atol=1e-6)
+    np.testing.assert_allclose(found.features, wanted.features, atol=1e-5)
+
+
 def test_there_are_always_as_many_neighbours_where_the_sequence_is_long_enough():
     window = FrameWindow(4, 2)
     found = [item for i in range(20) for item in window.add(i, i)] + window.close()

@@ -18,6 +18,11 @@ from dense_al.acquisition.functional.domain import (
     top_count,
 )
 from dense_al.acquisition.functional.inter_frame import inter_frame_scores, search_tree
+from dense_al.acquisition.functional.inter_frame_device import (
+    frame_cells,
+    inter_frame_scores_on_device,
+    nearest_in_cells,
+)
 from dense_al.acquisition.functional.inter_frame_select import select_inter_frame
 from dense_al.acquisition.functional.k_center import k_center_greedy
 from dense_al.acquisition.functional.kmeans import weighted_kmeans
@@ -65,14 +70,17 @@ __all__ = [
     'density_ratio',
     'diversity_aware_order',
     'entropy',
+    'frame_cells',
     'grouped_kmeans_pp',
     'inter_frame_scores',
+    'inter_frame_scores_on_device',
     'k_center_greedy',
     'kmeans_pp',
     'label_entropy',
     'least_confidence',
     'margin',
     'mask_uncertainty',
+    'nearest_in_cells',
     'peaks',
     'pixel_boxes',
     'point_of_max_entropy',
