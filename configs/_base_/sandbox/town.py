@@ -7,7 +7,7 @@ sandbox = dict(
 default_scope = 'dense_al'
 data = dict(type='ScanDataset', format='semantic_kitti', root='data/town', label_map='data/town/town.yaml')
 voxelize = dict(type='Voxelize', size=0.2)
-train_pipeline = [dict(type='NearLabels', margin=8.0), dict(type='Augment', jitter=0.05), voxelize]
+train_pipeline = [dict(type='NearLabels', margin=1.0), dict(type='Augment', jitter=0.05), voxelize]
 train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False,
     dataset=dict(**data, split='train', pipeline=train_pipeline))
