@@ -108,21 +108,21 @@ def verdict_lines(study: Study, entries: Sequence[Entry]) -> list[str]:
         found = [_claim_sentence(study, v) for v in judge(study, entries)]
         lines.append(_wrapped(f'Claim: {study.claim.text.strip()}'))
         lines.append('\n'.join(_wrapped(f'- {text}', '  ') for text in found))
-    lines.append(
-        _wrapped(f'Areas under the curves: {compared(study, differences(study, entries))}.')
-    )
+    lines.append(_wrapped(f'Areas under the curves: {compared(study, entries)}.'))
     return lines
 
 
-def compared(study: Study, found: Sequence[Difference]) -> str:
-    """Which methods are above or below the baseline, in words."""
-    known = [d for d in found if math.isfinite(d.interval.low)]
-    names = {
-        f'above {study.baseline}': [d.label for d in known if d.sign > 0],
-        f'below {study.baseline}': [d.label for d in known if d.sign < 0],
-        f'not told apart from {study.baseline}': [d.label for d in known if d.sign == 0],
-    }
-    told = [f'{", ".join(labels)} {where}' for where, labels in names.items() if labels]
+def compared(study: Study, entries: Sequence[Entry]) -> str:
+    """Which methods are above or below the references, in words."""
+    told = []
+    for reference in study.references:
+        known = [d for d in differences(study, entries, reference) if math.isfinite(d.interval.low)]
+        names = {
+            f'above {reference}': [d.label for d in known if d.sign > 0],
+            f'below {reference}': [d.label for d in known if d.sign < 0],
+            f'not told apart from {reference}': [d.label for d in known if d.sign == 0],
+        }
+        told += [f'{", ".join(labels)} {where}' for where, labels in names.items() if labels]
     return '; '.join(told) or f'no pairs with {study.baseline} yet'
 
 
@@ -153,7 +153,7 @@ def _index_row(study: Study, entries: Sequence[Entry]) -> tuple[str, ...]:
         earlier = f'; [measured earlier]({study.earlier})' if study.earlier else ''
         return study.title, f'{runs}{earlier}', '', ''
     link = f'[{study.title}]({study.name}.md)'
-    return link, runs, _told(study, entries), compared(study, differences(study, entries))
+    return link, runs, _told(study, entries), compared(study, entries)
 
 
 def _told(study: Study, entries: Sequence[Entry]) -> str:
@@ -180,8 +180,8 @@ def _measured_intro(study: Study, entries: Sequence[Entry]) -> str:
     first = next(iter(groups.values()))[0]
     return (
         f'{first.metric} after each round, mean ± standard deviation over seeds. '
-        f'Columns: {first.x_label}. The difference is that of the areas under the curves (their '
-        f'mean heights over the range that all cover), with its 95 % t interval over paired seeds, '
+        f'Columns: {first.x_label}. Differences are those of the areas under the curves (their '
+        f'mean heights over the range that all cover), with 95 % t intervals over paired seeds, '
         f'not adjusted for the number of methods. Clicks and hours: of all answers before the last '
         f'round, by the prices of the oracle.'
     )
@@ -189,15 +189,19 @@ def _measured_intro(study: Study, entries: Sequence[Entry]) -> str:
 
 def _rounds_table(study: Study, entries: Sequence[Entry]) -> str:
     heads = _round_heads(study, entries)
-    differ = {d.label: d for d in differences(study, entries)}
-    tested = any(math.isfinite(d.p) for d in differ.values())
+    found = {r: differences(study, entries, r) for r in study.references}
+    tested = any(math.isfinite(d.p) for d in sum(found.values(), []))
     rows = []
     for entry in entries:
         row = [entry.label, _seeds(entry)]
         row += _round_cells(entry, len(heads))
-        row += _difference_cells(differ.get(entry.label), tested)
+        for differ in found.values():
+            own = next((d for d in differ if d.label == entry.label), None)
+            row += _difference_cells(own, tested)
         rows.append((*row, *_costs(entry)))
-    columns = [f'difference to {study.baseline}', *(['Wilcoxon p'] if tested else [])]
+    columns: list[str] = []
+    for reference in study.references:
+        columns += [f'difference to {reference}', *(['Wilcoxon p'] if tested else [])]
     return _table(('method', 'seeds', *heads, *columns, 'clicks', 'hours'), rows)
 
 
@@ -255,7 +259,7 @@ def _costs(entry: Entry) -> tuple[str, str]:
 
 
 def _tests_note(study: Study, entries: Sequence[Entry]) -> str:
-    pairs = [d.interval.n for d in differences(study, entries)]
+    pairs = [d.interval.n for d in differences(study, entries, study.baseline)]
     return rank_tests_note(max(pairs)) if pairs else ''
 
 

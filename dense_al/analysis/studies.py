@@ -46,6 +46,7 @@ class Study:
         floor: Label -> config of a model without what is asked for; one at most.
         ceilings: Label -> config of models with all labels; shares are those of the first.
         claim: What was published, None for nothing comparable.
+        against: Labels of further methods that the others are compared with, beside the baseline.
         per: How much of the axis makes one unit of `axis_label`.
         axis_label: Name of the axis in table and picture, '' for the usual one.
         findings: Why it came out so, in markdown, written by hand.
@@ -61,6 +62,7 @@ class Study:
     floor: Mapping[str, str]
     ceilings: Mapping[str, str]
     claim: Claim | None = None
+    against: tuple[str, ...] = ()
     per: float = 1.0
     axis_label: str = ''
     findings: str = ''
@@ -70,6 +72,11 @@ class Study:
     def baseline(self) -> str:
         """Label of the method that others are compared with."""
         return next(iter(self.methods))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Labels of all methods that others are compared with, the baseline first."""
+        return (self.baseline, *self.against)
 
     @property
     def parts(self) -> list[tuple[str, str, str]]:
@@ -138,8 +145,9 @@ def read_study(path: Path | str) -> Study:
         claim = Claim(**{**claim, 'methods': tuple(claim['methods'])})
     for key in ('floor', 'ceilings'):
         content[key] = content.get(key) or {}
-    seeds = tuple(content.pop('seeds'))
-    study = Study(name=path.stem, claim=claim, seeds=seeds, **content)
+    for key in ('seeds', 'against'):
+        content[key] = tuple(content.get(key) or ())
+    study = Study(name=path.stem, claim=claim, **content)
     _check(study, path)
     return study
 
@@ -233,6 +241,11 @@ def _check(study: Study, path: Path) -> None:
         twice = sorted({name for name in what if what.count(name) > 1})
         if twice:
             raise ValueError(f'Expected different names in {path}, but got `{twice[0]}` twice')
+    for method in study.against:
+        if method not in study.methods or method == study.baseline:
+            others = [m for m in study.methods if m != study.baseline]
+            raise ValueError(f'Expected `against` in {path} to name methods but the first, but got '
+                             f'`{method}`. {nearest(method, others)}')  # fmt: skip
     claim = study.claim
     if claim is None:
         return

@@ -24,7 +24,7 @@ NEARLY = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of the curve of one method minus the baseline's, over seeds that both have.
+    """Mean of the curve of one method minus that of a reference, over seeds that both have.
 
     Attributes:
         label: The method.
@@ -38,7 +38,7 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 above the baseline, -1 below, 0 where the interval holds 0 or is not known."""
+        """1 above the reference, -1 below, 0 where the interval holds 0 or is not known."""
         return int(self.interval.low > 0) - int(self.interval.high < 0)
 
 
@@ -173,15 +173,20 @@ def verdict(
     )
 
 
-def differences(study: Study, entries: Sequence[Entry]) -> list[Difference]:
-    """Means of the methods' curves minus the baseline's, over the range that all curves cover.
+def differences(study: Study, entries: Sequence[Entry], reference: str) -> list[Difference]:
+    """Means of the methods' curves minus the reference's, over the range that all curves cover.
+
+    Args:
+        study: The study.
+        entries: Of the study.
+        reference: Label of a method, one of `Study.references`.
 
     Returns:
-        One for each method but the baseline of which a run is stored; empty without a run of the
-        baseline.
+        One for each method but the references up to this one of which a run is stored; empty
+        without a run of this one.
     """
     groups = {e.label: e.curves(study.axis) for e in entries_of(entries, METHOD)}
-    if study.baseline not in groups:
+    if reference not in groups:
         return []
     span = common_range([c for members in groups.values() for c in members])
     if span is None:
@@ -190,8 +195,9 @@ def differences(study: Study, entries: Sequence[Entry]) -> list[Difference]:
         label: {c.seed: area_under_curve(c.x, c.y, span) for c in members}
         for label, members in groups.items()
     }
-    base = areas.pop(study.baseline)
-    return [_difference(label, mine, base) for label, mine in areas.items()]
+    base = areas[reference]
+    before = study.references[: study.references.index(reference) + 1]
+    return [_difference(label, a, base) for label, a in areas.items() if label not in before]
 
 
 def signed_rank_p(a: Sequence[float], b: Sequence[float]) -> float:

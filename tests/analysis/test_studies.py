@@ -151,11 +151,30 @@ def test_without_ceiling_or_runs_a_claim_is_open(study, load, tmp_path):
 def test_differences_pair_the_seeds_that_both_have(study, load, tmp_path):
     store_all(tmp_path / 'cells')
     store(tmp_path / 'cells', 'random', 2, [0, 0, 0, 0, 0], key='before')
-    (found,) = differences(study, load())
+    (found,) = differences(study, load(), study.baseline)
     assert found.label == 'entropy' and found.interval.n == 2
     expected = np.trapezoid([0, 3, 4, 7, 7]) / 4, np.trapezoid([0, 3, 4, 7, 8]) / 4
     assert found.interval.mean == pytest.approx(np.mean(expected))
     assert found.sign == 1 and math.isnan(found.p)
+
+
+def test_a_second_reference_has_a_column_and_a_verdict_of_its_own(tmp_path):
+    methods = '  margin: configs/margin.py\n  entropy:'
+    text = STUDY.replace('  entropy:', methods, 1) + '\nagainst: [margin]\n'
+    study = write_study(tmp_path, text)
+    store_all(tmp_path / 'cells')
+    for seed in (0, 1, 2):
+        store(tmp_path / 'cells', 'margin', seed, [70 + seed] * 5)
+    entries = load_entries(study, tmp_path / 'cells', lambda config: 'current')
+    first, second = (differences(study, entries, r) for r in study.references)
+    assert [d.label for d in first] == ['margin', 'entropy']
+    assert [d.label for d in second] == ['entropy'] and second[0].sign == -1
+    page = ' '.join(study_page(study, entries, None).split())
+    assert 'entropy above random; entropy below margin' in page.replace('margin, ', '')
+    assert '| difference to random | difference to margin |' in page
+    for wrong in ('[random]', '[margn]'):
+        with pytest.raises(ValueError, match='`against`'):
+            write_study(tmp_path, text.replace('[margin]', wrong))
 
 
 def test_rank_tests_are_given_only_where_they_can_be_significant():
