@@ -120,6 +120,31 @@ def test_training_opens_no_file_of_labels(config, town, tmp_path, monkeypatch):
     assert {sequence for sequence, later in opened if later} == {'02'}
 
 
+@pytest.mark.parametrize('method', ['entropy', 'lidal_pseudo'])
+def test_views_of_a_scan_are_scored_and_labelled_alike(config, tmp_path, monkeypatch, method):
+    from dense_al.adapters import lidar
+
+    shown = []
+
+    class Shown(lidar.PredictedScans):
+        def __init__(self, source, samples, pipeline, passes, seed):
+            super().__init__(source, samples, pipeline, passes, seed)
+            shown.append((samples, len(self), [self[i]['coords'] for i in range(len(self))]))
+
+    monkeypatch.setattr(lidar, 'PredictedScans', Shown)
+    options = ['--cfg-options', 'rounds.count=2', 'acquisition.passes=3']
+    assert run(config(method), tmp_path / 'run', *options) == 0
+    (samples, n_views, views), *labelled = shown
+    assert n_views == 3 * len(samples) > 3
+    assert len(views[0]) != len(views[1]) or (views[0] != views[1]).any()
+    assert len(labelled) == (method == 'lidal_pseudo')
+    for chosen, n_again, again in labelled:
+        assert n_again == 3 * len(chosen) > 0
+        for i, coords in enumerate(again):
+            first = samples.index(chosen[i // 3])
+            np.testing.assert_array_equal(coords, views[3 * first + i % 3])
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
     class Killed(BaseException):

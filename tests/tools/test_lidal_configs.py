@@ -20,7 +20,7 @@ def test_redal_is_as_lidal_ran_it(data, n_classes):
     assert acquisition['score'] == [
         dict(type='Entropy'), dict(type='SurfaceVariation', weight=weight),
     ]  # fmt: skip
-    assert acquisition['prefilter'] == 0.1
+    assert acquisition['prefilter'] == 0.1 and acquisition['passes'] == 8
     assert acquisition['sampler'] == dict(type='DiversityAware', n_clusters=150)
 
 
