@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_layouts import write_nuscenes, write_semantic_kitti
-from scan_runs import CONFIGS, SPEC, UNITS, equal, run, write_config
+from scan_runs import CONFIGS, SPEC, UNITS, equal, run, write_config, write_real_config
 
 from dense_al.adapters.lidar import pool_scans
 from dense_al.config import apply_sandbox, load_config, read_config
+from dense_al.datasets.semantic_kitti import read_semantic_kitti
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine.main import MISTAKE
 from dense_al.regions import build_regions
@@ -192,17 +192,6 @@ def test_mistakes_end_before_training_and_are_named(config, tmp_path, caplog, op
     assert not (tmp_path / 'run/rounds').exists() and not (tmp_path / 'run/initial').exists()
 
 
-TINY = """
-_base_ = ['{base}']
-train_dataloader = dict(
-    batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {train}))
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {val}))
-model = dict(backbone=dict(channels=(4, 4, 4), blocks=1, backend='torch'))
-acquisition = dict(unit=dict({unit}){more})
-budget = dict(per_round=15)
-rounds = dict(
-    count=2, iterations=2, checkpoint_interval=None, initial=dict(budget=dict(per_round=40)))
-"""
 METHODS = (
     pytest.param('random', marks=pytest.mark.slow),
     pytest.param('entropy', marks=pytest.mark.slow),
@@ -214,20 +203,10 @@ METHODS = (
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('data', ['semantic_kitti', 'nuscenes'])
 def test_published_configs_run_on_the_real_layouts(tmp_path, data, method):
-    if data == 'nuscenes':
-        root = write_nuscenes(tmp_path).root
-        parts = dict(train="split_file=None, scenes=['scene-0003']",
-                     val="split_file=None, scenes=['scene-0061']")  # fmt: skip
-        parts = {key: f"version='v1.0-mini', {text}" for key, text in parts.items()}
-    else:
-        root = write_semantic_kitti(tmp_path).root
-        parts = dict(train="split=None, sequences=['00']", val='')
     unit = 'voxel=0.5, min_points=5' if method == 'redal' else 'n_regions=5'
-    path = tmp_path / 'tiny.py'
-    base = CONFIGS / f'lidal/{data}_minkunet_{method}.py'
     # All these scans are of one place.
     more = ', min_distance=0.0' if method == 'lidal' else ''
-    path.write_text(TINY.format(base=base, root=root, unit=unit, more=more, **parts))
+    path = write_real_config(tmp_path, data, method, unit, more)
     assert run(path, tmp_path / 'run') == 0
     store = RunStore(tmp_path / 'run')
     train = store.read(1, 'train')
@@ -333,7 +312,8 @@ def test_pictures_and_files_of_a_run(config, town, tmp_path):
     assert al_export.main([str(work_dir), '--out', str(out), '--format', 'scans']) == 0
     units, manifest = units_of(work_dir)
     answers = [a for r in (INITIAL, 0) for a in store.answers(r) if a.source != 'model']
-    label_map = pool_scans(read_config(work_dir / 'config.py')).label_map
+    scans = pool_scans(read_config(work_dir / 'config.py'))
+    label_map = scans.label_map
     for sample in {a.sample for a in answers}:
         sequence, frame = manifest.names[sample].split('/')
         raw = np.fromfile(out / f'sequences/{sequence}/labels/{frame}.label', '<u4')
@@ -344,7 +324,37 @@ def test_pictures_and_files_of_a_run(config, town, tmp_path):
                 known |= (a.kind == 'image') | (units.map(sample).ravel() == a.unit)
         assert (label_map.apply(raw[known]) == label_map.apply(truth[known])).all()
         assert (label_map.apply(raw[~known]) == 255).all()
-        assert (out / f'sequences/{sequence}/velodyne/{frame}.bin').is_file()
+    read_again(out, scans, {a.sample for a in answers}, linked=True)
+
+
+def read_again(out, scans, samples, linked):
+    """Compares what was exported with the pool, as the reader of SemanticKITTI sees it."""
+    again = read_semantic_kitti(out, label_map=out / 'label_map.yaml')
+    assert again.classes == scans.classes and again.palette == scans.palette
+    named = {record.name: record for record in scans.records}
+    assert {record.name for record in again.records} == {scans.records[s].name for s in samples}
+    for record in again.records:
+        expected, found = scans.load_scan(named[record.name]), again.load_scan(record)
+        assert (found.points == expected.points).all()
+        assert (found.intensity == expected.intensity).all()
+        assert (found.pose == expected.pose).all()
+        assert Path(record.points_path).is_symlink() == linked
+        known = again.load_labels(record) != 255
+        assert (again.load_labels(record) == scans.load_labels(named[record.name]))[known].all()
+
+
+@pytest.mark.parametrize('data', ['semantic_kitti', 'nuscenes'])
+def test_files_of_a_run_on_a_real_layout_read_the_same(tmp_path, data, monkeypatch):
+    import al_export
+
+    monkeypatch.chdir(tmp_path)  # so that data has a relative path
+    path = write_real_config(Path('.'), data, 'random', 'n_regions=5')
+    assert run(path, 'run', '--cfg-options', 'rounds.count=2') == 0
+    assert al_export.main(['run', '--out', 'out', '--format', 'scans']) == 0
+    scans = pool_scans(read_config('run/config.py'))
+    samples = {s for r in (INITIAL, 0) for s in RunStore('run').query(r).sample.tolist()}
+    assert len(samples) > 1
+    read_again(Path('out'), scans, samples, linked=data == 'semantic_kitti')
 
 
 def test_people_cannot_answer_with_pictures_of_scans(config, tmp_path, caplog):
