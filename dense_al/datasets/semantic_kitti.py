@@ -79,8 +79,9 @@ def read_poses(folder: str | Path) -> np.ndarray:
         ValueError: A line that cannot be read, or no calibration.
     """
     path = _existing(Path(folder) / POSES_FILE, 'file')
-    lines = path.read_text(encoding='utf-8').split('\n')
-    camera = [_matrix(line, f'line {i + 1} of {path}') for i, line in enumerate(lines) if line]
+    # A blank line between others stands where a pose is missing: dropped, it would shift the rest.
+    lines = path.read_text(encoding='utf-8').rstrip().splitlines()
+    camera = [_matrix(line, f'line {i + 1} of {path}') for i, line in enumerate(lines)]
     to_camera = _calibration(Path(folder) / CALIBRATION_FILE)
     return np.linalg.inv(to_camera) @ np.array(camera).reshape(-1, 4, 4) @ to_camera
 
