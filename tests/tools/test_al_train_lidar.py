@@ -5,12 +5,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scan_runs import CONFIGS, SPEC, UNITS, equal, run, write_config, write_real_config
 
 from dense_al.adapters.lidar import pool_scans
+from dense_al.analysis.scan_pictures import ASKED
 from dense_al.config import apply_sandbox, load_config, read_config
 from dense_al.datasets.semantic_kitti import read_semantic_kitti
 from dense_al.engine import INITIAL, RunStore
@@ -292,7 +294,35 @@ def test_real_scans_run(tmp_path, monkeypatch):
     assert len(store.query(0)) >= 4 and store.query(0).score.min() > 0
 
 
-def test_pictures_and_files_of_a_run(config, town, tmp_path):
+def show_3d(work_dir, out, pictures, monkeypatch):
+    """What `--show-3d` shows; without a display and without regions it is an error."""
+    import browse_queries
+
+    from dense_al.analysis import gallery, load_run
+
+    shown, command = [], [str(work_dir), '--out', str(out), '--no-predictions', '--show-3d']
+    open3d = SimpleNamespace(
+        geometry=SimpleNamespace(PointCloud=lambda points: SimpleNamespace(points=points)),
+        utility=SimpleNamespace(Vector3dVector=np.asarray),
+        visualization=SimpleNamespace(
+            draw_geometries=lambda clouds, window_name: shown.append(
+                (clouds[0].points, clouds[0].colors, window_name)
+            )
+        ),
+    )
+    monkeypatch.setitem(sys.modules, 'open3d', open3d)
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    assert browse_queries.main(command) == 2 and not shown
+    assert {path.name for path in out.glob('*.png')} == {path.name for path in pictures}
+    monkeypatch.setenv('DISPLAY', ':0')
+    assert browse_queries.main(command) == 0
+    with pytest.raises(ValueError, match='Expected the regions of'):
+        gallery.show_best(load_run(work_dir), 0, None)
+    return shown
+
+
+def test_pictures_and_files_of_a_run(config, town, tmp_path, monkeypatch):
     import al_export
     import browse_queries
     from PIL import Image
@@ -307,6 +337,15 @@ def test_pictures_and_files_of_a_run(config, town, tmp_path):
     widths = {'initial': 2, 'round000': 4}
     for file in files:
         assert Image.open(file).width == 640 * widths[file.name.split('_')[0]]
+    shown = show_3d(work_dir, tmp_path / 'again', files, monkeypatch)
+    assert [title for _, _, title in shown] == [
+        store.manifest().names[store.query(r).sample[0]] for r in (INITIAL, 0)
+    ]
+    for (points, colours, _), r in zip(shown, (INITIAL, 0)):
+        query, sample = store.query(r), store.query(r).sample[0]
+        yellow = (colours == np.array(ASKED) / 255).all(1)
+        asked = query.size[query.sample == sample].sum()
+        assert (len(points), yellow.sum()) == (store.manifest().heights[sample], asked)
     assert al_export.main([str(work_dir), '--out', str(tmp_path / 'wrong')]) == 2
     out = tmp_path / 'out'
     assert al_export.main([str(work_dir), '--out', str(out), '--format', 'scans']) == 0
