@@ -1,13 +1,18 @@
 """Runs on tiny scans that take seconds, for tests of the whole loop."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from scan_layouts import write_nuscenes, write_semantic_kitti
 
+from dense_al.adapters.lidar import pool_scans
+from dense_al.config import read_config
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine.main import main
+from dense_al.regions import build_regions
+from dense_al.structures import Manifest
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 SPEC = dict(n_train_sequences=2, n_val_sequences=1, frames=6, val_frames=2, beams=12, columns=120)
@@ -65,6 +70,14 @@ def write_real_config(folder, data, method, unit, more=''):
     base = CONFIGS / f'lidal/{data}_minkunet_{method}.py'
     path.write_text(REAL.format(base=base, root=root, unit=unit, more=more, **parts))
     return path
+
+
+def units_of(work_dir):
+    """Units of the run's acquisition, and the manifest."""
+    manifest = Manifest.load(work_dir / 'manifest.parquet')
+    recorded = json.loads((work_dir / 'environment.json').read_text())
+    scans = pool_scans(read_config(work_dir / 'config.py'))
+    return build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans), manifest
 
 
 def run(config, work_dir, *more):
