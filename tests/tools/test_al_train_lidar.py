@@ -210,7 +210,7 @@ def test_published_configs_run_on_the_real_layouts(tmp_path, data, method):
     assert {a.source for a in store.answers(0)} >= {'ground_truth'}
 
 
-SLOW = ('random_frames', 'entropy_frames', 'entropy')
+SLOW = ('random_frames', 'entropy_frames', 'margin_frames', 'least_confidence_frames', 'entropy')
 BASELINES = (
     *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
     'coreset_frames',
