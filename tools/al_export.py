@@ -1,7 +1,7 @@
 """Exports what is labelled so far: `al_export.py WORK_DIR --format png --out FOLDER`.
 
-PNG masks for labels of pixels, COCO for boxes and `tags.json` for tags; with the images, linked or
-copied.
+PNG masks for labels of pixels, COCO for boxes and `tags.json` for tags, with the images, linked or
+copied; for labels of points `scans`, the layout of SemanticKITTI, with poses and `label_map.yaml`.
 """
 
 import argparse

@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> int:
             predicted = None if args.no_predictions else predictions_of(args.work_dir)
             for path in write_panels(run, number, out, maps, predicted, max_images=args.max):
                 print(path)
-            if args.show_3d:
-                show_best(run, number, maps)
+        for number in numbers if args.show_3d else ():  # without a display all pictures are there
+            show_best(run, number, maps)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -2,3 +2,4 @@ _base_ = [
     '../_base_/models/minkunet.py', '../_base_/datasets/nuscenes_scans.py',
     '../_base_/acquisition/clusters_entropy.py', '../_base_/schedule/lidal_rounds.py']
 model = dict(num_classes=16)
+acquisition = dict(passes=8)

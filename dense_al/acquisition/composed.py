@@ -13,8 +13,15 @@ from dense_al.acquisition.base import Acquisition, Selection, check_share
 from dense_al.acquisition.samplers import described
 from dense_al.acquisition.scores import Random
 from dense_al.pool import Units
-from dense_al.registry import ACQUISITIONS, AGGREGATES, SAMPLERS, SCORES, ConfigError
-from dense_al.structures import ElementRows, SegPrediction
+from dense_al.registry import (
+    ACQUISITIONS,
+    AGGREGATES,
+    SAMPLERS,
+    SCORES,
+    ConfigError,
+    check_range,
+)
+from dense_al.structures import ElementRows, ScanOptions, SegPrediction
 
 
 @ACQUISITIONS.register
@@ -34,6 +41,8 @@ class Composed(Acquisition):
         prefilter: Share of the candidates, best scores first, that the sampler sees; None: all.
         sampler: Config of the sampler: `TopK`, `RandomOrder`, `KCenter`, `KMeansPlusPlus`,
             `DiversityAware`, `Clue`, `Badge`, `BoundaryQuota`, `ClassMixtures`.
+        passes: Augmented views of a scan whose probabilities and features are averaged; 1: the
+            scan as it is. More than one are refused where samples are no scans.
     """
 
     def __init__(
@@ -45,6 +54,7 @@ class Composed(Acquisition):
         subset: float | None = None,
         prefilter: float | None = None,
         sampler: Any = 'TopK',
+        passes: int = 1,
     ) -> None:
         self.unit = unit
         name = unit.get('type') if isinstance(unit, Mapping) else unit
@@ -66,6 +76,10 @@ class Composed(Acquisition):
         self.scores = [] if self.random else self.scores  # drawn per unit when they are selected
         needs = frozenset().union(self.sampler.needs, *(s.needs for s, _ in self.scores))
         self.needs = needs | {'probs'} if weight else needs
+        check_range('acquisition.passes', passes, 1)
+        if passes > 1 and self.needs:  # where no model is run there are no views
+            self.needs = self.needs | {'passes'}
+            self.options = ScanOptions(passes=passes)
         self.observes = self.sampler.observes
         self._fixed: dict[tuple[Any, int], np.ndarray] = {}  # scores that no round changes
 

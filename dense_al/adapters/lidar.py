@@ -64,7 +64,7 @@ class ScanTask(FrameworkTask):
 
     form = 'pixels'
     scope = 'mmengine'
-    provides = frozenset({'probs', 'features', 'points'})
+    provides = frozenset({'probs', 'features', 'points', 'passes'})
     samples = 'scans'
     per_class = 'IoU_{}'
     scans: ScanSource

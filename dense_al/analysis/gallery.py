@@ -134,7 +134,7 @@ def show_best(run: Run, number: int, region_map: RegionMap | None) -> None:
     """Opens a window with the scan of a round's best unit, what was asked of it in yellow.
 
     Raises:
-        ValueError: Not a run on scans, nothing asked, no display, or no open3d.
+        ValueError: Not a run on scans, nothing asked, no regions at hand, no display, or no open3d.
     """
     rounds = {r.index: r for r in run.all_rounds}
     query = rounds[number].query_table()
@@ -144,8 +144,13 @@ def show_best(run: Run, number: int, region_map: RegionMap | None) -> None:
     sample = query['sample'][0].as_py()
     points = read_points(run.manifest.paths[sample], int(columns))
     asked = np.ones(len(points), bool)
-    regions = None if region_map is None else region_map(sample)
-    if (rounds[number].query or {}).get('kind') != 'image' and regions is not None:
+    if (rounds[number].query or {}).get('kind') != 'image':
+        regions = None if region_map is None else region_map(sample)
+        if regions is None:
+            raise ValueError(
+                f'Expected the regions of `{run.manifest.names[sample]}` to show in 3-D what was '
+                'asked of it, but got none'
+            )
         units = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
         asked = np.isin(regions, units).ravel()
     show_scan(points, asked_colours(points, asked), run.manifest.names[sample])

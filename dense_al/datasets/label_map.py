@@ -118,6 +118,33 @@ def read_label_map(source: str | Path) -> LabelMap:
     )
 
 
+def label_map_text(label_map: LabelMap) -> str:
+    """A label map in the YAML that `read_label_map` reads, without its splits."""
+    group_of = {k: 0 if v == IGNORE else v + 1 for k, v in label_map.class_of.items()}
+    colours = [(0, 0, 0), *label_map.palette]
+    inverse = {group: label for label, group in sorted(group_of.items(), reverse=True)}
+    content: dict[str, Any] = {
+        'labels': label_map.names,
+        'color_map': {label: list(colours[group][::-1]) for label, group in group_of.items()},
+        'learning_map': group_of,
+        'learning_map_inv': inverse,
+        'learning_names': dict(enumerate(['ignored', *label_map.classes])),
+        'learning_ignore': {group: group == 0 for group in range(len(colours))},
+    }
+    return yaml.safe_dump(content, default_flow_style=None)
+
+
+def with_unlabelled(label_map: LabelMap) -> tuple[LabelMap, int]:
+    """A label map with a label that belongs to no class, and the lowest such label."""
+    ignored = [label for label, number in label_map.class_of.items() if number == IGNORE]
+    if ignored:
+        return label_map, min(ignored)
+    free = next(label for label in range(1 << 16) if label not in label_map.class_of)
+    names = {**label_map.names, free: 'unlabelled'}
+    class_of = {**label_map.class_of, free: IGNORE}
+    return replace(label_map, names=names, class_of=class_of), free
+
+
 def _path_of(source: str | Path) -> Path:
     for path in (FOLDER / f'{source}.yaml', Path(source)):
         if path.is_file():

@@ -14,6 +14,7 @@ from dense_al.datasets.scans import ScanFormat, ScanRecord, ScanSource, chosen_s
 from dense_al.registry import nearest
 
 FORMAT = ScanFormat(columns=4, brightest=1.0, label_bytes=4)
+POSES_FILE, CALIBRATION_FILE = 'poses.txt', 'calib.txt'
 LIDAL_IGNORED = (13, 16, 60, 256, 257)
 """Labels that the released code of LiDAL (Hu et al., ECCV 2022) ignores: bus, on-rails, lane
 marking. Officially they are other vehicles and road."""
@@ -77,10 +78,11 @@ def read_poses(folder: str | Path) -> np.ndarray:
         FileNotFoundError: One of the files is missing.
         ValueError: A line that cannot be read, or no calibration.
     """
-    path = _existing(Path(folder) / 'poses.txt', 'file')
-    lines = path.read_text(encoding='utf-8').split('\n')
-    camera = [_matrix(line, f'line {i + 1} of {path}') for i, line in enumerate(lines) if line]
-    to_camera = _calibration(Path(folder) / 'calib.txt')
+    path = _existing(Path(folder) / POSES_FILE, 'file')
+    # A blank line between others stands where a pose is missing: dropped, it would shift the rest.
+    lines = path.read_text(encoding='utf-8').rstrip().splitlines()
+    camera = [_matrix(line, f'line {i + 1} of {path}') for i, line in enumerate(lines)]
+    to_camera = _calibration(Path(folder) / CALIBRATION_FILE)
     return np.linalg.inv(to_camera) @ np.array(camera).reshape(-1, 4, 4) @ to_camera
 
 
@@ -95,7 +97,7 @@ def _sequence(folder: Path) -> list[ScanRecord]:
         frame = int(path.stem)
         if frame >= len(poses):
             raise ValueError(
-                f'Expected a pose of {path} in line {frame + 1} of {folder / "poses.txt"}, '
+                f'Expected a pose of {path} in line {frame + 1} of {folder / POSES_FILE}, '
                 f'but got {len(poses)} lines'
             )
         label = str(folder / 'labels' / f'{path.stem}.label') if path.stem in labelled else None

@@ -1,6 +1,7 @@
 """Everything labelled so far as plain files that train without this package."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dense_al.datasets.label_map import label_map_text, with_unlabelled
+from dense_al.datasets.scan_pool import read_input
+from dense_al.datasets.scans import ScanRecord
+from dense_al.datasets.semantic_kitti import CALIBRATION_FILE, POSES_FILE
+from dense_al.datasets.semantic_kitti import FORMAT as KITTI
 from dense_al.engine.reopen import answers_of, open_run, scans_of, units_of
 from dense_al.engine.store import RunStore
 from dense_al.pool import AnswerStore, InstanceStore, TagStore
@@ -24,7 +30,7 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
         work_dir: The run.
         out: New or empty folder.
         form: One of `FORMATS`: `png` for labels of pixels, `coco` for boxes and tags, `scans` for
-            labels of points.
+            labels of points, in the layout of SemanticKITTI whatever the layout of the pool.
         copy_images: Copy the images instead of linking them.
 
     Returns:
@@ -71,19 +77,43 @@ def _png(manifest: Manifest, answers: AnswerStore, out: Path) -> list[int]:
 def _scans(
     run: RunStore, manifest: Manifest, answers: list[Answer], out: Path, copy: bool
 ) -> list[int]:
-    """`sequences/` as in SemanticKITTI: labels of the data set, its first ignored one elsewhere."""
+    """`sequences/` as in SemanticKITTI and `label_map.yaml`, the label map to read it with.
+
+    Labels are those of the data set, one that belongs to no class where nothing was answered.
+    """
     scans = scans_of(run)
     store = AnswerStore(answers, manifest, units_of(run, scans))
-    raw = np.zeros(256, '<u4')
-    for label, number in sorted(scans.label_map.class_of.items(), reverse=True):
+    label_map, unlabelled = with_unlabelled(scans.label_map)
+    raw = np.full(256, unlabelled, '<u4')
+    for label, number in sorted(label_map.class_of.items(), reverse=True):
         raw[number] = label
     for sample in store.samples:
-        folder = out / 'sequences' / scans.records[sample].sequence
-        frame = f'{scans.records[sample].frame:06d}'
-        (folder / 'labels').mkdir(parents=True, exist_ok=True)
+        record = scans.records[sample]
+        folder, frame = out / 'sequences' / record.sequence, f'{record.frame:06d}'
+        for name in ('labels', 'velodyne'):
+            (folder / name).mkdir(parents=True, exist_ok=True)
         raw[store.dense_labels(sample).ravel()].tofile(folder / 'labels' / f'{frame}.label')
-        _place(manifest.paths[sample], folder / 'velodyne' / f'{frame}.bin', copy)
+        points = folder / 'velodyne' / f'{frame}.bin'
+        if scans.format == KITTI:
+            _place(manifest.paths[sample], points, copy)
+        else:
+            read_input(scans, record).astype('<f4').tofile(points)
+    for name in sorted({scans.records[sample].sequence for sample in store.samples}):
+        drive = [record for record in scans.records if record.sequence == name]
+        _poses(drive, out / 'sequences' / name)
+    (out / 'label_map.yaml').write_text(label_map_text(label_map), encoding='utf-8')
     return store.samples
+
+
+def _poses(drive: list[ScanRecord], folder: Path) -> None:
+    """Poses of a sequence, those of frames that the pool does not have left at the origin."""
+    poses = np.tile(np.eye(4), (max(record.frame for record in drive) + 1, 1, 1))
+    for record in drive:
+        poses[record.frame] = record.pose
+    # As many digits as bring the same numbers back, and a camera at the place of the LiDAR.
+    np.savetxt(folder / POSES_FILE, poses[:, :3].reshape(-1, 12), fmt='%.17g')
+    row = ' '.join(f'{value:g}' for value in np.eye(4)[:3].ravel())
+    (folder / CALIBRATION_FILE).write_text(f'Tr: {row}\n', encoding='utf-8')
 
 
 def _coco(manifest: Manifest, answers: InstanceStore, classes: list[str], out: Path) -> list[int]:
@@ -137,9 +167,9 @@ def _tags(manifest: Manifest, tags: TagStore, classes: list[str], out: Path) -> 
 
 
 def _place(source: str, target: Path, copy: bool) -> None:
-    """Puts an image beside its label."""
+    """Puts an image or a scan beside its label."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if copy:
         shutil.copyfile(source, target)
     else:
-        target.symlink_to(source)
+        target.symlink_to(os.path.abspath(source))

@@ -123,6 +123,7 @@ def test_class_mixtures_by_hand():
         (dict(sampler=dict(type='DiversityAware', n_clusters=0)), r'`n_clusters`.*got 0'),
         (dict(weight='rare'), r"None, 'class' or 'rarity', but got 'rare'"),
         (dict(subset=1.5), r'acquisition.subset'),
+        (dict(passes=0), r'`acquisition.passes` in \[1, inf\), but got 0'),
         (dict(type='Compozed'), r'Unknown acquisition `Compozed`.*`Composed`'),
     ],
 )

@@ -209,6 +209,32 @@ def test_another_measure():
     assert (rows.score != observed(drive, n_neighbours=2).score).all()
 
 
+def test_matches_by_voxels():
+    drive = Drive((5,))
+    rows = observed(drive, n_neighbours=4, approximate=True, max_distance=0.06)
+    for own in range(5):
+        near = [k for k in range(5) if k != own]
+        divergence, _, matches = F.inter_frame_scores(
+            drive.probs[own], drive.xyz[own], [drive.probs[k] for k in near],
+            [drive.xyz[k] for k in near], max_distance=0.06, approximate=True,
+        )  # fmt: skip
+        regions, mine = drive.maps[own].ravel(), rows.take(rows.sample == own)
+        for values, found in ((divergence, mine.score), (matches > 0, mine.features[:, MATCHED])):
+            expected = np.bincount(regions, values, minlength=R) / np.bincount(regions, minlength=R)
+            assert found == pytest.approx(expected)
+    exact = observed(drive, n_neighbours=4, max_distance=0.06)
+    assert (exact.score != rows.score).any() and rows.score.max() > 0
+
+
+def test_no_tree_is_made_where_voxels_match(monkeypatch):
+    made, search_tree = [], F.search_tree
+    monkeypatch.setattr(F, 'search_tree', lambda points: made.append(1) or search_tree(points))
+    observed(Drive((3,)), n_neighbours=2, approximate=True)
+    assert not made
+    observed(Drive((3,)), n_neighbours=2)
+    assert len(made) == 3
+
+
 def test_means_over_matched_points_and_a_least_share_of_them():
     drive = Drive((6,))
     every = observed(drive, n_neighbours=2)

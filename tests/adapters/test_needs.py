@@ -22,6 +22,7 @@ WINDOWS = dict(type='RIPU', radius=32)
             'points',
         ),
         (MMSegTask, dict(type='InterFrame', unit='WorldCells'), 'points'),
+        (MMSegTask, dict(type='Composed', unit=GRID, score='Entropy', passes=2), 'passes'),
         (MMSegTask, dict(type='BoxUncertainty'), 'boxes'),
         (ScanTask, dict(type='Composed', unit='WorldCells', score='RIPU'), 'grid'),
         (ScanTask, dict(type='DensityAware', unit='WorldCells', uncertainty=WINDOWS), 'grid'),
@@ -42,6 +43,9 @@ def test_what_is_missing_is_named(task, given, missing):
     [
         (ScanTask, dict(type='Composed', unit='WorldCells', score='SurfaceVariation')),
         (ScanTask, dict(type='InterFrame', unit='WorldCells')),
+        (ScanTask, dict(type='Composed', unit='WorldCells', score='Entropy', passes=8)),
+        (MMSegTask, dict(type='Composed', unit=GRID, score='Entropy', passes=1)),
+        (MMSegTask, dict(type='Composed', unit=GRID, score='Random', passes=8)),
         (ScanTask, dict(type='PixelUncertainty')),
         (MMSegTask, dict(type='Composed', unit=GRID, score='RIPU', sampler='Badge')),
         (MMSegTask, dict(type='PixelUncertainty', score=WINDOWS, min_distance=33)),

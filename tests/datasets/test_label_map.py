@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import yaml
 
-from dense_al.datasets.label_map import FOLDER, IGNORE, read_label_map
+from dense_al.datasets.label_map import (
+    FOLDER,
+    IGNORE,
+    label_map_text,
+    read_label_map,
+    with_unlabelled,
+)
 
 SMALL = {
     'labels': {0: 'nothing', 4: 'pine', 5: 'oak', 300: 'street'},
@@ -62,6 +68,29 @@ def test_nuscenes_is_the_map_of_the_challenge():
 def test_shipped_maps_have_colours_of_their_own(name):
     palette = read_label_map(name).palette
     assert len(set(palette)) == len(palette)
+
+
+@pytest.mark.parametrize('name', ['semantic_kitti', 'nuscenes', None])
+def test_a_map_that_is_written_reads_the_same(written, tmp_path, name):
+    label_map = read_label_map(written() if name is None else name)
+    path = tmp_path / 'again.yaml'
+    path.write_text(label_map_text(label_map))
+    again = read_label_map(path)
+    for field in ('classes', 'palette', 'names', 'class_of'):
+        assert getattr(again, field) == getattr(label_map, field), field
+    assert again.splits == {}
+
+
+def test_a_label_for_what_nobody_labelled(written, tmp_path):
+    assert with_unlabelled(read_label_map('nuscenes'))[1] == 0
+    label_map = read_label_map(written(learning_ignore={0: False}))
+    assert label_map.class_of[0] == 0
+    more, label = with_unlabelled(label_map)
+    assert label == 1 and more.names[1] == 'unlabelled' and more.classes == label_map.classes
+    path = tmp_path / 'again.yaml'
+    path.write_text(label_map_text(more))
+    raw = np.array([1, 0, 4], np.uint16)
+    assert read_label_map(path).apply(raw).tolist() == [IGNORE, 0, 2]
 
 
 def test_apply_and_ignoring(written):

@@ -153,13 +153,17 @@ def test_a_scan_that_vanished(layout):
         source.load_scan(source.records[2])
 
 
+POSE = '1 0 0 0 0 1 0 0 0 0 1 0\n'
+
+
 @pytest.mark.parametrize(
     'name, content, message',
     [
-        ('poses.txt', '1 0 0 0 0 1 0 0 0 0 1 0\n', 'pose of .*000001.bin in line 2 of .*poses.txt'),
+        ('poses.txt', POSE, 'pose of .*000001.bin in line 2 of .*poses.txt'),
         ('poses.txt', '1 0 0 0 0 1 0 0 0 0 1\n', 'twelve numbers in line 1 of .*poses.txt'),
         ('poses.txt', '1 0 0 0 0 1 0 0 0 0 one 0\n', 'twelve numbers in line 1 of .*poses.txt'),
         ('poses.txt', '2 0 0 0 0 1 0 0 0 0 1 0\n' * 6, '`pose` of `08/000000` to be a rigid'),
+        ('poses.txt', POSE * 3 + '\n' + POSE * 6, 'twelve numbers in line 4 of .*poses.txt'),
         ('calib.txt', 'P0: 1 0 0 0 0 1 0 0 0 0 1 0\n', 'a line `Tr:` in .*calib.txt'),
         ('calib.txt', 'Tr: 1 0 0\n', 'twelve numbers in line `Tr` of .*calib.txt'),
         ('velodyne/first.bin', '', 'number of a frame as name, but got .*first.bin'),
@@ -250,6 +254,16 @@ def test_real_scans_align():
     assert np.median(tree.query(unmoved)[0]) > 5 * np.median(distance)
     near = distance < 0.3
     assert near.mean() > 0.6 and (classes[nearest] == others)[near].mean() > 0.99
+
+
+def test_blank_lines_after_the_last_pose_do_not_matter(layout):
+    folder = layout.root / 'sequences/00'
+    expected = read_poses(folder)
+    text = (folder / 'poses.txt').read_text()
+    (folder / 'poses.txt').write_text(text + '\n  \n')
+    np.testing.assert_array_equal(read_poses(folder), expected)
+    (folder / 'poses.txt').write_text(text.rstrip())
+    np.testing.assert_array_equal(read_poses(folder), expected)
 
 
 def test_poses_are_relative_to_the_first_lidar(layout):

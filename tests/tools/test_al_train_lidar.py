@@ -1,24 +1,27 @@
 """`al_train.py` on scans: rounds, poison, pseudo-labels, resume, mistakes, real layouts."""
 
-import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_layouts import write_nuscenes, write_semantic_kitti
-from scan_runs import CONFIGS, SPEC, UNITS, equal, run, write_config
+from scan_runs import (
+    CONFIGS,
+    SPEC,
+    UNITS,
+    equal,
+    run,
+    units_of,
+    write_config,
+    write_real_config,
+)
 
 from dense_al.adapters.lidar import pool_scans
 from dense_al.config import apply_sandbox, load_config, read_config
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine.main import MISTAKE
-from dense_al.regions import build_regions
-from dense_al.structures import Manifest, Pixels
-
-sys.path.insert(0, str(CONFIGS.parent / 'tools'))
+from dense_al.structures import Pixels
 
 
 @pytest.fixture(scope='module')
@@ -36,14 +39,6 @@ def config(tmp_path, town):
         return write_config(tmp_path, method, root, more)
 
     return write
-
-
-def units_of(work_dir):
-    """Units of the run's acquisition, and the manifest."""
-    manifest = Manifest.load(work_dir / 'manifest.parquet')
-    recorded = json.loads((work_dir / 'environment.json').read_text())
-    scans = pool_scans(read_config(work_dir / 'config.py'))
-    return build_regions(recorded['regions'], manifest, recorded['cache_dir'], scans), manifest
 
 
 def test_a_run_with_pseudo_labels(config, town, tmp_path):
@@ -120,6 +115,31 @@ def test_training_opens_no_file_of_labels(config, town, tmp_path, monkeypatch):
     assert {sequence for sequence, later in opened if later} == {'02'}
 
 
+@pytest.mark.parametrize('method', ['entropy', 'lidal_pseudo'])
+def test_views_of_a_scan_are_scored_and_labelled_alike(config, tmp_path, monkeypatch, method):
+    from dense_al.adapters import lidar
+
+    shown = []
+
+    class Shown(lidar.PredictedScans):
+        def __init__(self, source, samples, pipeline, passes, seed):
+            super().__init__(source, samples, pipeline, passes, seed)
+            shown.append((samples, len(self), [self[i]['coords'] for i in range(len(self))]))
+
+    monkeypatch.setattr(lidar, 'PredictedScans', Shown)
+    options = ['--cfg-options', 'rounds.count=2', 'acquisition.passes=3']
+    assert run(config(method), tmp_path / 'run', *options) == 0
+    (samples, n_views, views), *labelled = shown
+    assert n_views == 3 * len(samples) > 3
+    assert len(views[0]) != len(views[1]) or (views[0] != views[1]).any()
+    assert len(labelled) == (method == 'lidal_pseudo')
+    for chosen, n_again, again in labelled:
+        assert n_again == 3 * len(chosen) > 0
+        for i, coords in enumerate(again):
+            first = samples.index(chosen[i // 3])
+            np.testing.assert_array_equal(coords, views[3 * first + i % 3])
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
     class Killed(BaseException):
@@ -167,17 +187,6 @@ def test_mistakes_end_before_training_and_are_named(config, tmp_path, caplog, op
     assert not (tmp_path / 'run/rounds').exists() and not (tmp_path / 'run/initial').exists()
 
 
-TINY = """
-_base_ = ['{base}']
-train_dataloader = dict(
-    batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {train}))
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(root='{root}', {val}))
-model = dict(backbone=dict(channels=(4, 4, 4), blocks=1, backend='torch'))
-acquisition = dict(unit=dict({unit}){more})
-budget = dict(per_round=15)
-rounds = dict(
-    count=2, iterations=2, checkpoint_interval=None, initial=dict(budget=dict(per_round=40)))
-"""
 METHODS = (
     pytest.param('random', marks=pytest.mark.slow),
     pytest.param('entropy', marks=pytest.mark.slow),
@@ -189,20 +198,10 @@ METHODS = (
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('data', ['semantic_kitti', 'nuscenes'])
 def test_published_configs_run_on_the_real_layouts(tmp_path, data, method):
-    if data == 'nuscenes':
-        root = write_nuscenes(tmp_path).root
-        parts = dict(train="split_file=None, scenes=['scene-0003']",
-                     val="split_file=None, scenes=['scene-0061']")  # fmt: skip
-        parts = {key: f"version='v1.0-mini', {text}" for key, text in parts.items()}
-    else:
-        root = write_semantic_kitti(tmp_path).root
-        parts = dict(train="split=None, sequences=['00']", val='')
     unit = 'voxel=0.5, min_points=5' if method == 'redal' else 'n_regions=5'
-    path = tmp_path / 'tiny.py'
-    base = CONFIGS / f'lidal/{data}_minkunet_{method}.py'
     # All these scans are of one place.
     more = ', min_distance=0.0' if method == 'lidal' else ''
-    path.write_text(TINY.format(base=base, root=root, unit=unit, more=more, **parts))
+    path = write_real_config(tmp_path, data, method, unit, more)
     assert run(path, tmp_path / 'run') == 0
     store = RunStore(tmp_path / 'run')
     train = store.read(1, 'train')
@@ -211,7 +210,7 @@ def test_published_configs_run_on_the_real_layouts(tmp_path, data, method):
     assert {a.source for a in store.answers(0)} >= {'ground_truth'}
 
 
-SLOW = ('random_frames', 'entropy_frames', 'entropy')
+SLOW = ('random_frames', 'entropy_frames', 'margin_frames', 'least_confidence_frames', 'entropy')
 BASELINES = (
     *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
     'coreset_frames',
@@ -286,40 +285,6 @@ def test_real_scans_run(tmp_path, monkeypatch):
     store = RunStore(tmp_path / 'run')
     assert 0.015 < store.read(1, 'train')['labelled']['fraction'] <= 0.02
     assert len(store.query(0)) >= 4 and store.query(0).score.min() > 0
-
-
-def test_pictures_and_files_of_a_run(config, town, tmp_path):
-    import al_export
-    import browse_queries
-    from PIL import Image
-
-    work_dir = tmp_path / 'run'
-    assert run(config(), work_dir, '--cfg-options', 'rounds.count=2') == 0
-    assert browse_queries.main([str(work_dir), '--out', str(tmp_path / 'pictures')]) == 0
-    files = sorted((tmp_path / 'pictures').glob('*.png'))
-    store = RunStore(work_dir)
-    assert len(files) == sum(len(np.unique(store.query(r).sample)) for r in (INITIAL, 0))
-    # Of the initial labels what was asked and answered; there was no model yet.
-    widths = {'initial': 2, 'round000': 4}
-    for file in files:
-        assert Image.open(file).width == 640 * widths[file.name.split('_')[0]]
-    assert al_export.main([str(work_dir), '--out', str(tmp_path / 'wrong')]) == 2
-    out = tmp_path / 'out'
-    assert al_export.main([str(work_dir), '--out', str(out), '--format', 'scans']) == 0
-    units, manifest = units_of(work_dir)
-    answers = [a for r in (INITIAL, 0) for a in store.answers(r) if a.source != 'model']
-    label_map = pool_scans(read_config(work_dir / 'config.py')).label_map
-    for sample in {a.sample for a in answers}:
-        sequence, frame = manifest.names[sample].split('/')
-        raw = np.fromfile(out / f'sequences/{sequence}/labels/{frame}.label', '<u4')
-        truth = np.fromfile(town / f'sequences/{sequence}/labels/{frame}.label', '<u4') & 0xFFFF
-        known = np.zeros(len(raw), bool)
-        for a in answers:
-            if a.sample == sample:
-                known |= (a.kind == 'image') | (units.map(sample).ravel() == a.unit)
-        assert (label_map.apply(raw[known]) == label_map.apply(truth[known])).all()
-        assert (label_map.apply(raw[~known]) == 255).all()
-        assert (out / f'sequences/{sequence}/velodyne/{frame}.bin').is_file()
 
 
 def test_people_cannot_answer_with_pictures_of_scans(config, tmp_path, caplog):

@@ -1,0 +1,3 @@
+# The ceiling: everything is labelled, as many iterations as one round has.
+_base_ = ['./semantic_kitti_minkunet_random.py']
+rounds = dict(count=1, initial=dict(budget=dict(per_round=100)))

@@ -1,0 +1,3 @@
+_base_ = [
+    '../_base_/models/minkunet.py', '../_base_/datasets/semantic_kitti.py',
+    '../_base_/acquisition/frames_random.py', '../_base_/schedule/lidal_rounds.py']
