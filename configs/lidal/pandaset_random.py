@@ -10,4 +10,6 @@ train_dataloader = dict(dataset=data)
 val_dataloader = dict(batch_size=1, dataset=data)
 test_dataloader = val_dataloader
 budget = dict(per_round=1, unit='percent')
-rounds = dict(count=5, iterations=200, start='previous', metric='mIoU')
+rounds = dict(
+    count=5, iterations=200, start='previous', metric='mIoU',
+    later=dict(optim_wrapper=dict(optimizer=dict(lr=4e-3)), train_dataloader=dict(batch_size=8)))
