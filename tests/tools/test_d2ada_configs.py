@@ -68,3 +68,20 @@ def test_configs_load_and_their_acquisitions_build(path):
     assert ACQUISITIONS.build(cfg['acquisition'], 'acquisition').kind == 'region'
     n = cfg['model']['decode_head']['num_classes']
     assert n == dict(synthia=16, gta5=19, nuclei=2)[path.stem.split('_')[0]]
+
+
+def test_about_40_regions_in_all_published_configs():
+    from dense_al.config import load_config
+    from dense_al.regions import Superpixels
+    from dense_al.sandbox import StreetsSpec, render_scene
+
+    paths = [p for p in CONFIGS.glob('*.py') if p.stem.startswith(('gta5', 'synthia'))]
+    units = [dict(load_config(path)['acquisition']['unit']) for path in paths]
+    assert len(units) >= 12 and all(unit == units[0] for unit in units)
+    assert units[0].pop('type') == 'Superpixels'
+    spec = StreetsSpec(seed=3, height=512, width=1024)
+    counts = [
+        Superpixels(**units[0]).map(render_scene(spec, split, 0)[0]).max() + 1
+        for split in ('train', 'source')
+    ]
+    assert all(34 <= count <= 61 for count in counts)
