@@ -128,7 +128,7 @@ def test_source_images_are_drawn():
     [
         (dict(alpha=-1), 'alpha'),
         (dict(beta='x'), 'beta'),
-        (dict(min_rows=1), 'min_rows'),
+        (dict(min_rows=3), 'min_rows.* at least 4, but got 3'),
         (dict(source_images=0), 'source_images'),
         (dict(uncertainty='Entropie'), 'Entropy'),
         (dict(alfa=1), 'Did you mean `alpha`'),

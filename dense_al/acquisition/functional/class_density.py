@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from dense_al.acquisition.functional.density import density_ratio
 from dense_al.acquisition.functional.round_robin import weighted_round_robin
 
+MIN_ROWS = 4  # two are fitted where half of them are scored
 # The divergence is estimated from this many target rows of a class at most, half of them fitted.
 _ROWS = 4000
 # Fits are repeated on small classes until about so many rows were fitted, an odd number of times.
@@ -61,7 +62,8 @@ def category_density(
         target: (M, D) float, of all regions of the target, labelled or not.
         target_category: (M,) int in [0, n_classes).
         n_classes: Number of classes C.
-        min_rows: Regions a class needs in either domain for mixtures of its own, >= 2.
+        min_rows: Regions a class needs in either domain for mixtures of its own, >= 4: half of
+            them are fitted at a time.
         seed: Of the mixtures and of the rows drawn for the divergence.
         paper_compat: The released rule: mixtures of the raw features with one component for every
             100 target rows of the class (at least 1, at most 10), divergence the absolute mean
@@ -87,8 +89,8 @@ def category_density(
     >>> category_density(source, category, target, category, n_classes=3).weights.tolist()
     [3, 1, 1]
     """
-    if min_rows < 2:
-        raise ValueError(f'Expected `min_rows` >= 2, but got {min_rows}')
+    if min_rows < MIN_ROWS:
+        raise ValueError(f'Expected `min_rows` >= {MIN_ROWS}, but got {min_rows}')
     source, source_rows = _checked(source, source_category, n_classes, 'source')
     target, target_rows = _checked(target, target_category, n_classes, 'target')
     if paper_compat:

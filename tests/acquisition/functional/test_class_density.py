@@ -110,6 +110,17 @@ def test_divergence_is_held_out_and_matched(monkeypatch):
     assert sum(seen) == 5 * 120
 
 
+@pytest.mark.parametrize('of_source', [4, 5, 40])
+@pytest.mark.parametrize('of_target', [4, 5, 40])
+def test_the_fewest_rows_that_are_accepted_suffice(of_source, of_target):
+    source, a, target, b = world([of_source, 60], [of_target, 60])
+    found = category_density(source, a, target, b, n_classes=2, min_rows=4)
+    np.testing.assert_array_equal(
+        found.score[b == 0], density_ratio(source[a == 0], target[b == 0])
+    )
+    assert np.isfinite(found.divergence).all()
+
+
 def test_reproducible_without_global_state():
     given = world([100, 30], [100, 30])
     np.random.seed(0)
@@ -166,7 +177,7 @@ def test_many_rows_in_a_second():
         ({'target_category': np.full(60, 2)}, r'`target_category` in \[0, 2\), but got 2 to 2'),
         ({'target_category': np.zeros(60)}, '`target_category` to be integers, but got float64'),
         ({'n_classes': 0}, '`n_classes` >= 1'),
-        ({'min_rows': 1}, '`min_rows` >= 2, but got 1'),
+        ({'min_rows': 3}, '`min_rows` >= 4, but got 3'),
         ({'target': np.full((60, 3), np.nan)}, 'finite `target`'),
         ({'target': np.zeros((60, 4))}, r'`source` of shape \(N, 4\), but got \(60, 3\)'),
     ],
