@@ -113,7 +113,28 @@ def test_order_of_rows_and_global_randomness_do_not_matter():
     first = keys(build().select(table, given(1)))
     np.random.seed(1)
     assert keys(build().select(mixed, given(1))) == first
-    assert keys(build(paper_compat=True).select(table, given(1)))
+
+
+@pytest.mark.parametrize('described', [True, False])
+def test_classes_without_a_released_weight_are_left_to_the_uncertainty(described, caplog):
+    """Class 0 is alike in both domains, or has but one row in the source; class 1 is far off."""
+    pytest.importorskip('sklearn')
+    table, _ = rows(shift=0.0)
+    target = table.sample < POOL
+    features = table.features + np.where(target & (table.category == 1), 30.0, 0.0)[:, None]
+    category = table.category
+    if not described:
+        spare = np.flatnonzero(~target & (category == 0))[1:]
+        category = category.copy()
+        category[spare] = 1
+    table = replace(table, features=features.astype(np.float32), category=category)
+    per_class = POOL * PER // 2
+    found = keys(build(paper_compat=True).select(table, given(budget=per_class + 10)))
+    assert [unit % 2 for _, unit in found] == [1] * per_class + [0] * 10
+    scores = dict(zip(zip(table.sample.tolist(), table.unit.tolist()), table.score))
+    wanted = sorted((k for k in scores if k[0] < POOL and k[1] % 2 == 0), key=scores.get)
+    assert found[per_class:] == wanted[:-11:-1]
+    assert ('class 0 has no density' in caplog.text) == (not described)
 
 
 def test_source_images_are_drawn():

@@ -191,11 +191,42 @@ def test_errors(change, message):
         category_density(**given | change)
 
 
-def test_released_rule_names_the_class_that_fails():
+def test_released_rule_leaves_out_classes_it_cannot_describe(caplog):
+    """300 target rows want three components, which two source rows cannot have."""
     pytest.importorskip('sklearn')
-    rows, classes = np.random.default_rng(0).normal(size=(50, 2)), np.repeat([0, 1], 25)
-    with pytest.raises(ValueError, match='class 1: Expected `source` of at least 2 rows'):
-        category_density(rows, classes * 0, rows, classes, n_classes=2, paper_compat=True)
+    source, a, target, b = world([2, 300, 50, 50], [300, 300, 1, 50], d=3)
+    source[a == 3] = target[b == 3]  # equal mixtures, divergence 0
+    found = category_density(source, a, target, b, n_classes=4, paper_compat=True)
+    own = [np.zeros(300, int)] * 2
+    alone = category_density(
+        source[a == 1], own[0], target[b == 1], own[1], n_classes=1, paper_compat=True
+    )
+    np.testing.assert_array_equal(found.score[b == 1], alone.score)
+    assert np.isneginf(found.score[b != 1]).all()
+    assert found.divergence.tolist() == [0, alone.divergence[0], 0, 0]
+    assert found.weights.tolist() == [0, alone.weights[0], 0, 0]
+    said = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+    assert [text.split(' has no density')[0] for text in said] == ['class 0', 'class 3']
+    assert 'at least 3 rows for 3 components, but got 2' in said[0] and 'divergence > 0' in said[1]
+
+
+@pytest.mark.parametrize('paper_compat', [False, True])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(target=np.full((60, 3), np.inf)), 'finite `target`'),
+        (dict(source=np.zeros((60, 4))), r'`source` of shape \(N, 3\), but got \(60, 4\)'),
+        (
+            dict(source=np.zeros((1, 3)), source_category=[0]),
+            'at least 2 rows in either domain, but got 1 and 60',
+        ),
+    ],
+)
+def test_features_that_are_wrong_as_a_whole_are_refused(paper_compat, change, message):
+    rows, classes = np.random.default_rng(0).normal(size=(60, 3)), np.zeros(60, int)
+    given = dict(source=rows, source_category=classes, target=rows + 1, target_category=classes)
+    with pytest.raises(ValueError, match=message):
+        category_density(**given | change, n_classes=1, paper_compat=paper_compat)
 
 
 @pytest.mark.parametrize(
