@@ -88,6 +88,13 @@ def test_configs_load_and_their_acquisitions_build(path):
     assert n == dict(synthia=16, gta5=19, nuclei=2)[path.stem.split('_')[0]]
 
 
+def test_each_method_is_there_for_both_networks_and_both_sources():
+    names = {path.stem for path in CONFIGS.glob('*.py')}
+    for method in ('d2ada', 'random', 'entropy', 'ripu'):
+        wanted = {f'{s}_{m}_{method}' for s in ('gta5', 'synthia') for m in HEADS}
+        assert wanted <= names
+
+
 def test_about_40_regions_in_all_published_configs():
     from dense_al.config import load_config
     from dense_al.regions import Superpixels
