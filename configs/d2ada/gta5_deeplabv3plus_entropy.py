@@ -1,3 +1,3 @@
 _base_ = ['./gta5_deeplabv3plus_d2ada.py']
 acquisition = dict(
-    _delete_=True, type='Composed', unit=dict(type='Superpixels', n_segments=40), score='Entropy')
+    _delete_=True, type='Composed', unit={{_base_.acquisition.unit}}, score='Entropy')

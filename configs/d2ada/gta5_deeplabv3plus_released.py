@@ -1,3 +1,3 @@
 _base_ = ['./gta5_deeplabv3plus_d2ada.py']
 acquisition = dict(
-    _delete_=True, type='DensityAware', unit=dict(type='Superpixels', n_segments=40), paper_compat=True)
+    _delete_=True, type='DensityAware', unit={{_base_.acquisition.unit}}, paper_compat=True)

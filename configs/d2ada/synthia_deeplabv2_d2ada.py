@@ -1,6 +1,5 @@
-# D2ADA (Wu et al., ECCV 2022), SYNTHIA to Cityscapes, 16 classes, DeepLabV2 R101: 40 regions per image, 1 % per round.
+# D2ADA (Wu et al., ECCV 2022), SYNTHIA to Cityscapes, 16 classes, DeepLabV2 R101: about 40 regions per image, 1 % per round.
 _base_ = [
     '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/synthia_cityscapes.py',
-    '../_base_/schedule/d2ada_rounds.py']
-acquisition = dict(type='DensityAware', unit=dict(type='Superpixels', n_segments=40))
+    '../_base_/schedule/d2ada_rounds.py', '../_base_/acquisition/d2ada_published.py']
 model = dict(decode_head=dict(num_classes=16))

@@ -13,6 +13,7 @@ from dense_al.acquisition import functional as F
 from dense_al.acquisition.aggregates import Mean
 from dense_al.acquisition.base import Acquisition, Selection, by_score, check_share, take
 from dense_al.acquisition.composed import unit_features
+from dense_al.acquisition.functional.class_density import MIN_ROWS
 from dense_al.acquisition.scores import pixel_score
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS, ConfigError
@@ -94,7 +95,7 @@ class DensityAware(RegionsOfDomains):
         alpha: Share of the density-aware part in the first round, >= 0; more than 1 counts as 1.
         beta: How fast it falls, in powers of 2 per round; 0 keeps it.
         uncertainty: Config of the score of pixels whose mean over a region ranks the rest.
-        min_rows: Regions a class needs in either domain for mixtures of its own.
+        min_rows: Regions a class needs in either domain for mixtures of its own, at least 4.
         source_images: Source images, drawn anew each round, that are observed; None: all.
         paper_compat: Mixtures and weights as in the released code; classes to which it gives no
             weight are left to the uncertainty. Needs scikit-learn.
@@ -121,9 +122,9 @@ class DensityAware(RegionsOfDomains):
                     f'Expected `acquisition.{name}` to be a number of at least 0, but got {value!r}'
                 )
         whole = isinstance(min_rows, int) and not isinstance(min_rows, bool)
-        if not whole or min_rows < 2:
+        if not whole or min_rows < MIN_ROWS:
             raise ConfigError(
-                f'Expected `acquisition.min_rows` to be an integer of at least 2, '
+                f'Expected `acquisition.min_rows` to be an integer of at least {MIN_ROWS}, '
                 f'but got {min_rows!r}'
             )
         self.alpha, self.beta = alpha, beta

@@ -338,10 +338,15 @@ class FrameworkTask(ABC):
         pipeline = surgery.image_pipeline(stock['dataset'].get('pipeline', []))
         return DataLoader(
             self._images(samples.tolist(), pipeline, ledger or Ledger()),
-            batch_size=int(stock.get('batch_size', 1)),
+            batch_sampler=self._batches(samples, int(stock.get('batch_size', 1))),
             num_workers=int(stock.get('num_workers', 0)),
             collate_fn=pseudo_collate,
         )
+
+    def _batches(self, samples: np.ndarray, most: int) -> list[list[int]]:
+        """Which of `samples`, in their order and at most `most`, are predicted on together."""
+        where = list(range(len(samples)))
+        return [where[i : i + most] for i in range(0, len(where), most)]
 
 
 def _shared_metainfo(datasets: list[Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
@@ -135,6 +136,13 @@ class MMSegTask(FrameworkTask):
         if self._source is None:
             return super()._sampler(loader)
         return {'type': 'DomainSampler', 'source_share': self._source['share']}
+
+    def _batches(self, samples: np.ndarray, most: int) -> list[list[int]]:
+        """As everywhere, but images of two sizes are never in one: mmseg would not stack them."""
+        sizes = np.array([self.manifest.size(s) for s in samples.tolist()]).reshape(-1, 2)
+        starts = np.flatnonzero((sizes[1:] != sizes[:-1]).any(1)) + 1
+        runs = np.split(np.arange(len(samples)), starts)
+        return [run[i : i + most].tolist() for run in runs for i in range(0, len(run), most)]
 
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         return PoolSegDataset(self._records, samples, None, self._metainfo, pipeline)

@@ -50,10 +50,15 @@ class Adversary:
     Args:
         num_classes: Channels of the probabilities it sees.
         channels: See `discriminator`.
-        lr: First learning rate of Adam.
+        lr: Learning rate of Adam. It falls as (1 - iteration / iterations) ** power over the run
+            that mmengine is in the middle of, and stays outside of one.
         betas: Of Adam.
-        power: The rate falls as (1 - iteration / iterations) ** power over the run that mmengine
-            is in the middle of, and stays outside of one.
+        power: How it falls.
+        warmup: First share of the run over which the rate also rises from 0, evenly.
+        min_lr: It falls no lower.
+
+    Raises:
+        ValueError: `warmup` outside of [0, 1], or a negative `min_lr`.
     """
 
     def __init__(
@@ -63,11 +68,17 @@ class Adversary:
         lr: float = 2.5e-4,
         betas: Sequence[float] = (0.9, 0.99),
         power: float = 0.9,
+        warmup: float = 0.0,
+        min_lr: float = 0.0,
     ) -> None:
+        if not 0 <= warmup <= 1:
+            raise ValueError(f'Expected `warmup`, a share of the run, in [0, 1], but got {warmup}')
+        if not min_lr >= 0:
+            raise ValueError(f'Expected `min_lr` of at least 0, but got {min_lr}')
         # The segmentor's own draws stay what they are without an adversary.
         with torch.random.fork_rng(devices=[]):
             self.network = discriminator(num_classes, channels)
-        self.lr, self.power = lr, power
+        self.lr, self.power, self.warmup, self.min_lr = lr, power, warmup, min_lr
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr, (betas[0], betas[1]))
         self._device: torch.device | None = None
 
@@ -112,10 +123,19 @@ class Adversary:
         for parameter, gradient in zip(parameters, _averaged(gradients)):
             parameter.grad = gradient
         for group in self.optimizer.param_groups:
-            group['lr'] = self.lr * _left_of_run() ** self.power
+            group['lr'] = self._rate()
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.detach()
+
+    def _rate(self) -> float:
+        """The learning rate of now."""
+        hub = MessageHub.get_current_instance()
+        done, total = hub.get_info('iter'), hub.get_info('max_iters')
+        if done is None or not total:
+            return self.lr
+        risen = min(1.0, (done + 1) / max(1.0, self.warmup * total))
+        return risen * max(self.lr * max(0.0, 1 - done / total) ** self.power, self.min_lr)
 
 
 @MODELS.register_module()
@@ -232,10 +252,3 @@ def _averaged(gradients: Sequence[Tensor]) -> Sequence[Tensor]:
     all_reduce(flat, 'mean')
     parts = flat.split([g.numel() for g in gradients])
     return [part.view_as(g) for part, g in zip(parts, gradients)]
-
-
-def _left_of_run() -> float:
-    """Share in [0, 1] of the iterations still to come, 1 outside of a run."""
-    hub = MessageHub.get_current_instance()
-    done, total = hub.get_info('iter'), hub.get_info('max_iters')
-    return 1.0 if done is None or not total else max(0.0, 1 - done / total)

@@ -10,14 +10,15 @@ from dense_al.regions.base import Regions, check_image, check_integer, check_num
 from dense_al.regions.images import decoder
 
 METHODS = ('slic', 'seeds')
+_MIN_SIZE_FACTOR = 0.5  # scikit-image's own
 _SEEDS_LEVELS, _SEEDS_PRIOR, _SEEDS_BINS, _SEEDS_ITERATIONS = 4, 2, 5, 10
 
 
 class Superpixels(Regions):
     """SLIC (Achanta et al., TPAMI 2012) or SEEDS (Van den Bergh et al., IJCV 2015) superpixels.
 
-    The same image gives the same regions on every call. Their number is about `n_segments`, mostly
-    lower, and differs between images.
+    The same image gives the same regions on every call. Their number differs between images. With
+    `slic` it is mostly well below `n_segments`, less so with a low `min_size_factor`.
 
     Args:
         n_segments: Regions aimed at per image.
@@ -25,6 +26,8 @@ class Superpixels(Regions):
             rougher borders).
         compactness: Weight of nearness against colour, `slic` only; higher is squarer.
         sigma: Width of the Gaussian that smooths the image first, in pixels; 0 for none.
+        min_size_factor: Pieces below this share of the mean size that `n_segments` aims at are
+            merged with a neighbour, `slic` only; 0 keeps every speck.
 
     Raises:
         ValueError: An argument out of range.
@@ -38,6 +41,7 @@ class Superpixels(Regions):
         method: str = 'slic',
         compactness: float = 10.0,
         sigma: float = 0.0,
+        min_size_factor: float = _MIN_SIZE_FACTOR,
     ) -> None:
         self.n_segments = check_integer('n_segments', n_segments)
         if method not in METHODS:
@@ -45,13 +49,16 @@ class Superpixels(Regions):
         self.method = method
         self.compactness = check_number('compactness', compactness, positive=True)
         self.sigma = check_number('sigma', sigma, positive=False)
+        self.min_size_factor = check_number('min_size_factor', min_size_factor, positive=False)
         if method == 'seeds':
             _ximgproc()
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        names = ('n_segments', 'method', 'compactness', 'sigma')
+        """The constructor's arguments, `min_size_factor` only where it is not the default."""
+        names = ['n_segments', 'method', 'compactness', 'sigma']
+        if self.min_size_factor != _MIN_SIZE_FACTOR:  # it came later, and stored keys stay
+            names.append('min_size_factor')
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -74,6 +81,7 @@ class Superpixels(Regions):
             n_segments=self.n_segments,
             compactness=self.compactness,
             sigma=self.sigma,
+            min_size_factor=self.min_size_factor,
             start_label=0,
             channel_axis=-1,
         )

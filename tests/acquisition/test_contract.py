@@ -1,13 +1,17 @@
 """Every acquisition passes the contract; a new one adds a class of two lines."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from dense_al.acquisition import Composed, KMeansPlusPlus
+from dense_al.acquisition import Composed, DensityAware, DomainClassifier, KMeansPlusPlus
 from dense_al.acquisition.composed import unit_categories, unit_features
 from dense_al.registry import ACQUISITIONS, ConfigError
+from dense_al.structures import ElementRows, SegPrediction
 from dense_al.testing.contract import AcquisitionContract
+from dense_al.testing.stub import GridUnits, StubTask
 
 GRID = dict(type='Grid', size=4)
 
@@ -82,6 +86,51 @@ class TestRIPU(AcquisitionContract):
 class TestClassBalancedBvSB(AcquisitionContract):
     def acquisition(self):
         return Composed(unit=GRID, score='BestVersusSecondBest', weight='rarity')
+
+
+class WithSource(AcquisitionContract):
+    """Six samples more, of the source domain, are given along and never asked."""
+
+    def select(self, rows, budget=None, ledger=None, seed=0):
+        task = StubTask(n_samples=12)
+        units, acquisition = GridUnits(task.manifest), self.acquisition()
+        source = [
+            acquisition.observe(SegPrediction(sample, *seen), sample, units)
+            for sample, seen in ((s, self.seen(task, s)) for s in range(6, 12))
+        ]
+        rows = replace(rows, category=np.maximum(rows.category, 0))
+        rows = ElementRows.concatenate([*source, rows])
+        query = super().select(rows, budget, ledger, seed)
+        assert (query.sample < 6).all()
+        return query
+
+    def seen(self, task, sample):
+        """Probabilities of any model, and features that lie elsewhere than those of the target."""
+        features = np.moveaxis(task.features[sample], -1, 0)
+        probs = np.exp(np.stack([*features, *-features]))
+        return [
+            torch.from_numpy(array.astype(np.float32))
+            for array in (probs / probs.sum(0), features + 1)
+        ]
+
+    def given(self, budget, ledger=None, seed=0):
+        # In this round half of the budget goes to the density, which knows no ties.
+        return replace(super().given(budget, ledger, seed), n_pool=6, round_number=1)
+
+
+class TestDensityAware(WithSource):
+    def acquisition(self):
+        return DensityAware(unit=GRID, min_rows=4)
+
+
+class TestDensityAwareAsReleased(WithSource):
+    def acquisition(self):
+        return DensityAware(unit=GRID, paper_compat=True)
+
+
+class TestDomainClassifier(WithSource):
+    def acquisition(self):
+        return DomainClassifier(unit=GRID)
 
 
 class TestClassMixtures(AcquisitionContract):

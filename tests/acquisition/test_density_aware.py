@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from dense_al.acquisition import NothingLeftError, Selection
 from dense_al.pool import Ledger, Prices
 from dense_al.registry import ACQUISITIONS, ConfigError
-from dense_al.structures import Answer, Budget, ElementRows
+from dense_al.structures import Answer, Budget, ElementRows, Manifest, SegPrediction
+from dense_al.testing.stub import GridUnits
 
 GRID = dict(type='Grid', size=4)
 POOL, PER = 40, 8  # target samples 0 to 39, source samples from 40 on
@@ -113,7 +115,56 @@ def test_order_of_rows_and_global_randomness_do_not_matter():
     first = keys(build().select(table, given(1)))
     np.random.seed(1)
     assert keys(build().select(mixed, given(1))) == first
-    assert keys(build(paper_compat=True).select(table, given(1)))
+
+
+@pytest.mark.parametrize('described', [True, False])
+def test_classes_without_a_released_weight_are_left_to_the_uncertainty(described, caplog):
+    """Class 0 is alike in both domains, or has but one row in the source; class 1 is far off."""
+    pytest.importorskip('sklearn')
+    table, _ = rows(shift=0.0)
+    target = table.sample < POOL
+    features = table.features + np.where(target & (table.category == 1), 30.0, 0.0)[:, None]
+    category = table.category
+    if not described:
+        spare = np.flatnonzero(~target & (category == 0))[1:]
+        category = category.copy()
+        category[spare] = 1
+    table = replace(table, features=features.astype(np.float32), category=category)
+    per_class = POOL * PER // 2
+    found = keys(build(paper_compat=True).select(table, given(budget=per_class + 10)))
+    assert [unit % 2 for _, unit in found] == [1] * per_class + [0] * 10
+    scores = dict(zip(zip(table.sample.tolist(), table.unit.tolist()), table.score))
+    wanted = sorted((k for k in scores if k[0] < POOL and k[1] % 2 == 0), key=scores.get)
+    assert found[per_class:] == wanted[:-11:-1]
+    assert ('class 0 has no density' in caplog.text) == (not described)
+
+
+@pytest.mark.parametrize('kind', ['DensityAware', 'DomainClassifier'])
+def test_what_a_region_is_known_by(kind):
+    """Four regions of 4 x 4; in the first one most pixels say 1, but the mean says 0."""
+    probs = np.random.default_rng(0).dirichlet(np.ones(3), (8, 8)).transpose(2, 0, 1)
+    probs[:, :4, :4] = np.array([0.44, 0.56, 0.0])[:, None, None]
+    probs[:, 0, :4] = np.array([1.0, 0.0, 0.0])[:, None]
+    assert np.bincount(probs.argmax(0)[:4, :4].ravel()).argmax() == 1
+    features = np.random.default_rng(1).normal(size=(5, 8, 8))
+    prediction = SegPrediction(
+        9, *(torch.from_numpy(a.astype(np.float32)) for a in (probs, features))
+    )
+    units = GridUnits(Manifest.of_images(list('0123456789'), list('0123456789'), [(8, 8)] * 10))
+    acquisition = ACQUISITIONS.build(dict(type=kind, unit=GRID), 'acquisition')
+    found = acquisition.observe(prediction, 9, units)
+    assert found.sample.tolist() == [9] * 4 and found.unit.tolist() == [0, 1, 2, 3]
+    assert found.size.tolist() == [16] * 4
+    cut = [(slice(y, y + 4), slice(x, x + 4)) for y in (0, 4) for x in (0, 4)]
+    pixels = [probs[:, y, x].reshape(3, -1) for y, x in cut]
+    assert found.category.tolist() == [int(p.mean(1).argmax()) for p in pixels]
+    assert found.category[0] == 0
+    entropies = [-(p * np.log(np.maximum(p, 1e-30))).sum(0).mean() for p in pixels]
+    np.testing.assert_allclose(found.score, entropies, rtol=1e-5)
+    means = [features[:, y, x].reshape(5, -1).mean(1) for y, x in cut]
+    np.testing.assert_allclose(found.features, means, atol=1e-6)
+    with pytest.raises(ValueError, match='with features'):
+        acquisition.observe(replace(prediction, features=None), 9, units)
 
 
 def test_source_images_are_drawn():
@@ -128,7 +179,7 @@ def test_source_images_are_drawn():
     [
         (dict(alpha=-1), 'alpha'),
         (dict(beta='x'), 'beta'),
-        (dict(min_rows=1), 'min_rows'),
+        (dict(min_rows=3), 'min_rows.* at least 4, but got 3'),
         (dict(source_images=0), 'source_images'),
         (dict(uncertainty='Entropie'), 'Entropy'),
         (dict(alfa=1), 'Did you mean `alpha`'),

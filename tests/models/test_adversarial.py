@@ -226,18 +226,34 @@ def test_it_learns_in_training_alone():
     assert all(torch.equal(after[k], v) for k, v in before.items())
 
 
-def test_the_rate_falls_over_the_run():
+@pytest.mark.parametrize(
+    'done, rate',
+    [(75, 0.1 * 0.25**0.9), (0, 0.1 / 20), (9, 0.1 * 0.91**0.9 / 2), (19, 0.1 * 0.81**0.9),
+     (99, 0.004)],
+)  # fmt: skip
+def test_the_rate_rises_and_falls_over_the_run(done, rate):
     from mmengine.logging import MessageHub
 
     hub = MessageHub.get_instance('adversarial_test')
     try:
-        hub.update_info('iter', 75)
+        hub.update_info('iter', done)
         hub.update_info('max_iters', 100)
-        adversary = Adversary(3, channels=2, lr=0.1)
+        adversary = Adversary(3, channels=2, lr=0.1, warmup=0.2, min_lr=0.004)
         adversary.learn(two_domains(), torch.arange(8) >= 4)
-        assert adversary.optimizer.param_groups[0]['lr'] == pytest.approx(0.1 * 0.25**0.9)
+        assert adversary.optimizer.param_groups[0]['lr'] == pytest.approx(rate)
+        plain = Adversary(3, channels=2, lr=0.1)
+        plain.learn(two_domains(), torch.arange(8) >= 4)
+        falling = 0.1 * (1 - done / 100) ** 0.9
+        assert plain.optimizer.param_groups[0]['lr'] == pytest.approx(falling)
     finally:
         MessageHub._instance_dict.pop('adversarial_test')
+
+
+def test_a_warm_up_in_iterations_is_refused():
+    with pytest.raises(ValueError, match='`warmup`, a share of the run, .* but got 5000'):
+        adversarial(warmup=5000)
+    with pytest.raises(ValueError, match='`min_lr` of at least 0'):
+        adversarial(min_lr=-1e-6)
 
 
 def train(steps=4, **options):

@@ -9,6 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
+import dense_al.adapters.mmseg  # noqa: F401 registers the parts of models
 from dense_al.adapters.mmseg_predict import last_layer
 from dense_al.adapters.task import Rounds
 from dense_al.config import read_config
@@ -56,7 +57,7 @@ def shown(cfg, root, source_root):
         data = data.copy()
         data.data_root = str(folder)
         for step in data.pipeline:
-            if step.type == 'RandomResize':
+            if step.type in ('RandomResize', 'Resize'):
                 step.scale = (128, 64)
             if step.type == 'RandomCrop':
                 step.crop_size = (64, 128)
@@ -121,6 +122,35 @@ def test_rounds_after_the_warm_up_have_no_adversary(config):
     after = MODELS.build(cfg.model)
     assert before.adversary is not None and after.adversary is None
     after.load_state_dict(before.state_dict(), strict=True)
+
+
+@pytest.mark.parametrize('model', ['deeplabv2', 'deeplabv3plus'])
+def test_rates_are_the_released_ones(config, model):
+    """They rise over 5,000 of the 100,000 iterations of the warm-up, and never again."""
+    cfg = config(model, 'gta5')
+    kinds = [(s.type, s.end) for s in cfg.param_scheduler]
+    assert kinds == [('LinearLR', 5000), ('PolyLR', 100000)]
+    adversary = MODELS.build(cfg.model).adversary
+    assert adversary.warmup * 100000 == 5000 and adversary.min_lr == 1e-6
+    later = cfg.rounds.later.param_scheduler
+    assert [(s.type, s.power, s.eta_min, s.end) for s in later] == [('PolyLR', 0.9, 1e-6, 120000)]
+
+
+@pytest.mark.parametrize('model, stages', [('deeplabv2', {3: 1, 4: 2}), ('deeplabv3plus', {4: 1})])
+def test_first_blocks_of_dilated_stages_are_dilated_less(config, model, stages):
+    backbone = MODELS.build(config(model, 'gta5').model).backbone
+    for stage, first in stages.items():
+        blocks = getattr(backbone, f'layer{stage}')
+        found = [max(block.conv1.dilation + block.conv2.dilation) for block in blocks]
+        assert found == [first] + [2 * first] * (len(blocks) - 1)
+
+
+def test_synthia_is_shown_at_the_size_of_cityscapes(tmp_path, config):
+    source_root, _ = write_synthia(tmp_path, 1)
+    data = config('deeplabv2', 'synthia').source.dataset.copy()
+    data.data_root, data.pipeline = str(source_root), data.pipeline[:3]
+    shown = DATASETS.build(data)[0]
+    assert shown['img'].shape == (1024, 2048, 3) and shown['gt_seg_map'].shape == (1024, 2048)
 
 
 def test_rounds_are_accepted(config):

@@ -64,6 +64,19 @@ def test_compactness_and_count_change_the_map():
     assert (loose != square).any()
 
 
+def test_low_min_size_factor_keeps_small_pieces():
+    image = picture(96, 128) + np.random.default_rng(0).normal(0, 12, (96, 128, 3))
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    factors = (0.5, 0.1, 0.01)
+    maps = [Superpixels(n_segments=20, min_size_factor=f).map(image) for f in factors]
+    counts = [labels.max() + 1 for labels in maps]
+    assert counts[0] < counts[1] < counts[2]
+    aimed_at = 96 * 128 / 20
+    for labels, factor in zip(maps, factors):
+        assert np.bincount(labels.ravel()).min() >= 0.8 * factor * aimed_at
+    np.testing.assert_array_equal(maps[0], Superpixels(n_segments=20).map(image))
+
+
 def test_an_image_without_contrast_has_regions():
     assert_partition(Superpixels(n_segments=9).map(np.full((30, 30, 3), 7, np.uint8)), (30, 30))
 
@@ -95,6 +108,7 @@ def test_relabelled_closes_gaps():
         (lambda: Superpixels(n_segments=True), '`n_segments` to be a positive integer'),
         (lambda: Superpixels(compactness=0), '`compactness` to be a positive number, but got 0'),
         (lambda: Superpixels(sigma=-1), '`sigma` to be a number >= 0, but got -1'),
+        (lambda: Superpixels(min_size_factor=-1), '`min_size_factor` to be a number >= 0, .* -1'),
         (lambda: Superpixels(method='felz'), "`method` to be one of .*, but got 'felz'"),
         (lambda: Grid(size=0), '`size` to be a positive integer, but got 0'),
         (lambda: Grid().map_of_size(0, 3), '`height` to be a positive integer, but got 0'),
@@ -127,6 +141,11 @@ def test_key_depends_on_class_parameters_and_versions(monkeypatch):
     kinds = [Superpixels(), Superpixels(n_segments=65), Superpixels(sigma=1), Grid(), Image()]
     assert len({kind.key for kind in kinds}) == len(kinds)
     assert Superpixels().key == Superpixels(n_segments=64, sigma=0, compactness=10).key
+    assert Superpixels(min_size_factor=0.1).key not in {kind.key for kind in kinds}
+    # Stored maps and runs have keys of a time without it.
+    assert Superpixels(min_size_factor=0.5).parameters == dict(
+        n_segments=64, method='slic', compactness=10.0, sigma=0.0
+    )
     before = Superpixels().key
     monkeypatch.setattr('dense_al.regions.superpixels.version', lambda package: '0.0')
     assert Superpixels().key != before

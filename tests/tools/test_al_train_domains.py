@@ -146,3 +146,23 @@ def test_mistakes_are_named(two_domains, tmp_path, caplog, more, message):
     path.write_text(f"_base_ = ['{first}']\n{more}\n")
     assert main([str(path), '--work-dir', str(tmp_path / 'run'), '--dry-run']) == MISTAKE
     assert any(__import__('re').search(message, r.getMessage()) for r in caplog.records)
+
+
+@pytest.mark.parametrize('method', ['d2ada', 'entropy'])
+def test_images_of_several_sizes(two_domains, tmp_path, method):
+    """The source of one size, the target of two, in the middle of what would be a batch."""
+    root = tmp_path / 'streets'
+    shutil.copytree(two_domains, root)
+    pictures = sorted((root / 'leftImg8bit/train').rglob('*.png'))
+    smaller = [*(root / 'leftImg8bit/source').rglob('*.png'), pictures[1]]
+    for path in [*smaller, *(str(p).replace('leftImg8bit', 'gtFine') for p in smaller)]:
+        path = str(path).replace('_gtFine.png', '_gtFine_labelTrainIds.png')
+        Image.fromarray(np.array(Image.open(path))[:, :80]).save(path)
+    given = config(tmp_path, root, method, ', min_rows=4' if method == 'd2ada' else '')
+    more = tmp_path / 'more.py'
+    more.write_text(f"_base_ = ['{given}']\ntest_dataloader = dict(batch_size=4)\n")
+    assert main([str(more), '--work-dir', str(tmp_path / 'run')]) == 0
+    manifest = Manifest.load(tmp_path / 'run' / 'manifest.parquet')
+    widths = [manifest.size(s)[1] for s in range(len(manifest))]
+    assert widths == [96, 80, 96, 96, 96, 96] + [80] * 5
+    assert len(RunStore(tmp_path / 'run').query(1))

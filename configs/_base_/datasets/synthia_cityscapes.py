@@ -1,6 +1,6 @@
 # SYNTHIA to Cityscapes: the 16 classes of SYNTHIA, in both. Others train on 19 classes and average
 # over 16 of them; here a pixel of the other three is no pixel of the evaluation. These are the 13
-# classes without wall, fence and pole.
+# classes without wall, fence and pole. As in D2ADA, SYNTHIA is shown at the size of Cityscapes alone.
 _base_ = ['./cityscapes_target.py']
 classes = (
     'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
@@ -11,7 +11,7 @@ test_dataloader = val_dataloader
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotationsFromIds', ids='synthia'),
-    dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.5, 1.5), keep_ratio=True),
+    dict(type='Resize', scale=(2048, 1024), keep_ratio=False),
     dict(type='RandomCrop', crop_size=(512, 1024), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),

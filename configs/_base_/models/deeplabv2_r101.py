@@ -3,13 +3,15 @@
 norm_cfg = dict(type='FrozenBN', requires_grad=False)
 model = dict(
     type='AdversarialEncoderDecoder', adv_weight=5e-4,
-    discriminator=dict(channels=64, lr=2.5e-4, betas=(0.9, 0.99)),
+    discriminator=dict(
+        channels=64, lr=2.5e-4, betas=(0.9, 0.99), power=0.9, warmup=0.05, min_lr=1e-6),
     data_preprocessor=dict(
         type='SegDataPreProcessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True, pad_val=0, seg_pad_val=255, size=(512, 1024)),
     backbone=dict(
         type='ResNet', depth=101, num_stages=4, out_indices=(0, 1, 2, 3), style='pytorch',
-        strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), norm_cfg=norm_cfg, norm_eval=True,
+        strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True,
+        norm_cfg=norm_cfg, norm_eval=True,
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101')),
     decode_head=dict(
         type='DeepLabV2Head', in_channels=2048, in_index=3, channels=256, num_classes=19,

@@ -1,6 +1,7 @@
 # D2ADA's schedule (Wu et al., ECCV 2022): 100,000 iterations of adversarial warm-up on the source,
 # then five rounds of one percent of the target's pixels, each 120,000 iterations without adversary,
-# from the weights before. Published with batches of one; the adversary wants one image per domain.
+# from the weights before. The warm-up's rates rise over 5,000 iterations, those of the rounds do not.
+# Published with batches of one; the adversary wants one image per domain, and the rounds keep two.
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
@@ -17,5 +18,4 @@ rounds = dict(
     later=dict(
         model=dict(adv_weight=0.0),
         param_scheduler=[
-            dict(type='LinearLR', start_factor=2e-4, begin=0, end=5000, by_epoch=False),
             dict(type='PolyLR', power=0.9, eta_min=1e-6, begin=0, end=120000, by_epoch=False)]))

@@ -4,6 +4,7 @@ Wu et al., D2ADA: Dynamic Density-aware Active Domain Adaptation for Semantic Se
 ECCV 2022.
 """
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from dense_al.acquisition.functional.density import density_ratio
 from dense_al.acquisition.functional.round_robin import weighted_round_robin
 
+logger = logging.getLogger('dense_al')
+MIN_ROWS = 4  # two are fitted where half of them are scored
 # The divergence is estimated from this many target rows of a class at most, half of them fitted.
 _ROWS = 4000
 # Fits are repeated on small classes until about so many rows were fitted, an odd number of times.
@@ -61,21 +64,22 @@ def category_density(
         target: (M, D) float, of all regions of the target, labelled or not.
         target_category: (M,) int in [0, n_classes).
         n_classes: Number of classes C.
-        min_rows: Regions a class needs in either domain for mixtures of its own, >= 2.
+        min_rows: Regions a class needs in either domain for mixtures of its own, >= 4: half of
+            them are fitted at a time.
         seed: Of the mixtures and of the rows drawn for the divergence.
         paper_compat: The released rule: mixtures of the raw features with one component for every
             100 target rows of the class (at least 1, at most 10), divergence the absolute mean
             over the rows fitted, weight `int(log10 divergence)`, which may be 0 or negative;
-            classes with fewer than 2 target rows are not ranked and have weight 0. `min_rows` has
-            no effect. Needs scikit-learn.
+            classes with fewer than 2 target rows, with fewer source rows than components, at which
+            the released code stops, or with divergence 0, which has no logarithm, have weight 0 and
+            are not ranked. `min_rows` has no effect. Needs scikit-learn.
 
     Returns:
         `CategoryDensity`; a class without target rows has divergence 0 and weight 1.
 
     Raises:
         ValueError: Wrong shapes, classes out of range, non-finite features, a parameter out of
-            range, fewer than 2 rows in a whole domain, with `paper_compat` fewer source rows in a
-            class than components, or a divergence of 0, which has no logarithm.
+            range, or fewer than 2 rows in a whole domain.
 
     References:
         Wu et al., D2ADA, ECCV 2022.
@@ -87,10 +91,18 @@ def category_density(
     >>> category_density(source, category, target, category, n_classes=3).weights.tolist()
     [3, 1, 1]
     """
-    if min_rows < 2:
-        raise ValueError(f'Expected `min_rows` >= 2, but got {min_rows}')
+    if min_rows < MIN_ROWS:
+        raise ValueError(f'Expected `min_rows` >= {MIN_ROWS}, but got {min_rows}')
     source, source_rows = _checked(source, source_category, n_classes, 'source')
     target, target_rows = _checked(target, target_category, n_classes, 'target')
+    if source.shape[1] != target.shape[1]:
+        raise ValueError(
+            f'Expected `source` of shape (N, {target.shape[1]}), but got {source.shape}'
+        )
+    if min(len(source), len(target)) < 2:
+        raise ValueError(
+            f'Expected at least 2 rows in either domain, but got {len(source)} and {len(target)}'
+        )
     if paper_compat:
         return _released(source, source_rows, target, target_rows, seed)
     score, divergence = np.empty(len(target)), np.zeros(n_classes)
@@ -190,14 +202,13 @@ def _released(
         if len(own) < 2:
             continue
         try:
-            score[own] = density_ratio(
-                source[own_source], target[own], seed=seed, paper_compat=True
-            )
-        except ValueError as error:
-            raise ValueError(f'class {c}: {error}') from error
-        divergence[c] = abs(score[own].mean())
-        if divergence[c] == 0:
-            raise ValueError(f'Expected a divergence > 0 for its logarithm, but got 0 in class {c}')
+            ratio = density_ratio(source[own_source], target[own], seed=seed, paper_compat=True)
+            if ratio.mean() == 0:
+                raise ValueError('Expected a divergence > 0 for its logarithm, but got 0')
+        except ValueError as error:  # hours into a run; the other classes can be ranked
+            logger.warning('class %d has no density and weight 0: %s', c, error)
+            continue
+        score[own], divergence[c] = ratio, abs(ratio.mean())
         weights[c] = int(np.log10(divergence[c]))
     return CategoryDensity(score, divergence, weights)
 
@@ -213,6 +224,8 @@ def _checked(
             f'Expected `{name}` (N, D) and `{name}_category` (N,), '
             f'but got {rows.shape} and {labels.shape}'
         )
+    if not np.isfinite(rows.sum(dtype=np.float64)):
+        raise ValueError(f'Expected finite `{name}`, but got NaN or infinity')
     if n_classes < 1:
         raise ValueError(f'Expected `n_classes` >= 1, but got {n_classes}')
     labels = _checked_category(labels, n_classes, f'{name}_category')

@@ -110,6 +110,17 @@ def test_divergence_is_held_out_and_matched(monkeypatch):
     assert sum(seen) == 5 * 120
 
 
+@pytest.mark.parametrize('of_source', [4, 5, 40])
+@pytest.mark.parametrize('of_target', [4, 5, 40])
+def test_the_fewest_rows_that_are_accepted_suffice(of_source, of_target):
+    source, a, target, b = world([of_source, 60], [of_target, 60])
+    found = category_density(source, a, target, b, n_classes=2, min_rows=4)
+    np.testing.assert_array_equal(
+        found.score[b == 0], density_ratio(source[a == 0], target[b == 0])
+    )
+    assert np.isfinite(found.divergence).all()
+
+
 def test_reproducible_without_global_state():
     given = world([100, 30], [100, 30])
     np.random.seed(0)
@@ -166,7 +177,7 @@ def test_many_rows_in_a_second():
         ({'target_category': np.full(60, 2)}, r'`target_category` in \[0, 2\), but got 2 to 2'),
         ({'target_category': np.zeros(60)}, '`target_category` to be integers, but got float64'),
         ({'n_classes': 0}, '`n_classes` >= 1'),
-        ({'min_rows': 1}, '`min_rows` >= 2, but got 1'),
+        ({'min_rows': 3}, '`min_rows` >= 4, but got 3'),
         ({'target': np.full((60, 3), np.nan)}, 'finite `target`'),
         ({'target': np.zeros((60, 4))}, r'`source` of shape \(N, 4\), but got \(60, 3\)'),
     ],
@@ -180,11 +191,42 @@ def test_errors(change, message):
         category_density(**given | change)
 
 
-def test_released_rule_names_the_class_that_fails():
+def test_released_rule_leaves_out_classes_it_cannot_describe(caplog):
+    """300 target rows want three components, which two source rows cannot have."""
     pytest.importorskip('sklearn')
-    rows, classes = np.random.default_rng(0).normal(size=(50, 2)), np.repeat([0, 1], 25)
-    with pytest.raises(ValueError, match='class 1: Expected `source` of at least 2 rows'):
-        category_density(rows, classes * 0, rows, classes, n_classes=2, paper_compat=True)
+    source, a, target, b = world([2, 300, 50, 50], [300, 300, 1, 50], d=3)
+    source[a == 3] = target[b == 3]  # equal mixtures, divergence 0
+    found = category_density(source, a, target, b, n_classes=4, paper_compat=True)
+    own = [np.zeros(300, int)] * 2
+    alone = category_density(
+        source[a == 1], own[0], target[b == 1], own[1], n_classes=1, paper_compat=True
+    )
+    np.testing.assert_array_equal(found.score[b == 1], alone.score)
+    assert np.isneginf(found.score[b != 1]).all()
+    assert found.divergence.tolist() == [0, alone.divergence[0], 0, 0]
+    assert found.weights.tolist() == [0, alone.weights[0], 0, 0]
+    said = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+    assert [text.split(' has no density')[0] for text in said] == ['class 0', 'class 3']
+    assert 'at least 3 rows for 3 components, but got 2' in said[0] and 'divergence > 0' in said[1]
+
+
+@pytest.mark.parametrize('paper_compat', [False, True])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(target=np.full((60, 3), np.inf)), 'finite `target`'),
+        (dict(source=np.zeros((60, 4))), r'`source` of shape \(N, 3\), but got \(60, 4\)'),
+        (
+            dict(source=np.zeros((1, 3)), source_category=[0]),
+            'at least 2 rows in either domain, but got 1 and 60',
+        ),
+    ],
+)
+def test_features_that_are_wrong_as_a_whole_are_refused(paper_compat, change, message):
+    rows, classes = np.random.default_rng(0).normal(size=(60, 3)), np.zeros(60, int)
+    given = dict(source=rows, source_category=classes, target=rows + 1, target_category=classes)
+    with pytest.raises(ValueError, match=message):
+        category_density(**given | change, n_classes=1, paper_compat=paper_compat)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dense_al.acquisition.functional.ripu import (
     ripu_select,
     window_mask,
 )
+from dense_al.acquisition.functional.uncertainty import entropy, least_confidence, margin
 from dense_al.groups import (
     region_count,
     region_max,
@@ -204,14 +205,23 @@ def test_long_sums_are_float64():
     assert found[0] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
 
 
+@pytest.mark.parametrize('as_tensor', [False, True])
 @pytest.mark.parametrize('case', range(3))
-def test_mean_entropy_of_regions_golden(case):
+@pytest.mark.parametrize('name', ['entropy', 'margin', 'confidence'])
+def test_mean_uncertainty_of_regions_golden(name, case, as_tensor):
+    """The published values are bits per class, p2 - p1 and -p1; the rankings are the same."""
     z = load('d2ada_uncertainty', case)
-    probs, superpixels = z['probs'].astype(np.float64), z['superpixels']
-    bits = -(probs * np.log2(probs + 1e-12)).mean(axis=1)
-    found = [region_mean(b, s, int(superpixels.max()) + 1) for b, s in zip(bits, superpixels)]
-    value = [found[image][region] for image, region in z['region_ids']]
-    np.testing.assert_allclose(value, z['region_entropy'], atol=1e-5)
+    probs, superpixels = z['probs'], z['superpixels']
+    score = dict(entropy=entropy, margin=margin, confidence=least_confidence)[name]
+    values = np.asarray(score(torch.from_numpy(probs) if as_tensor else probs, 1))
+    n = int(superpixels.max()) + 1
+    found = [region_mean(image, regions, n) for image, regions in zip(values, superpixels)]
+    value = np.array([found[image][region] for image, region in z['region_ids']])
+    bits = probs.shape[1] * np.log(2)
+    published = value / bits if name == 'entropy' else value - 1
+    np.testing.assert_allclose(published, z[f'region_{name}'], atol=1e-5)
+    order = np.argsort(-value, kind='stable')
+    np.testing.assert_array_equal(z['region_ids'][order], z[f'rank_{name}'])
 
 
 def test_values_outside_regions_are_ignored():

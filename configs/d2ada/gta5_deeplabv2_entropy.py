@@ -1,0 +1,3 @@
+_base_ = ['./gta5_deeplabv2_d2ada.py']
+acquisition = dict(
+    _delete_=True, type='Composed', unit={{_base_.acquisition.unit}}, score='Entropy')
