@@ -228,7 +228,8 @@ def _scale(scheduler: dict[str, Any], factor: float) -> None:
             scheduler[key] = change(scheduler[key])
     if scheduler.get('begin'):
         scheduler['begin'] = change(scheduler['begin'])
-        if 'end' in scheduler:  # rounding must not leave nothing of it
-            scheduler['end'] = max(scheduler['end'], scheduler['begin'] + 1)
+    if isinstance(scheduler.get('end'), int):
+        # Rounding must not leave nothing of it; what rises over a single step never does.
+        scheduler['end'] = max(scheduler['end'], scheduler.get('begin', 0) + 2)
     if scheduler.get('milestones'):
         scheduler['milestones'] = [change(m) for m in scheduler['milestones']]

@@ -1,7 +1,9 @@
 """From a stock config to the config of one round."""
 
 import pytest
+import torch
 from mmengine.config import ConfigDict
+from mmengine.optim import LinearLR
 
 from dense_al.adapters import mmseg_config, surgery
 from dense_al.registry import ConfigError
@@ -22,6 +24,21 @@ def test_schedules_shrink_with_the_round():
     assert surgery.set_length(cfg, 400, None, per_epoch=3, old_per_epoch=100) == 400
     assert [(s['begin'], s['end']) for s in cfg.param_scheduler] == [(0, 5), (5, 400)]
     assert cfg.train_cfg == {'type': 'IterBasedTrainLoop', 'max_iters': 400, 'val_interval': 400}
+
+
+@pytest.mark.parametrize('iterations', [20, 100, 400])
+def test_a_short_round_reaches_the_base_rate(iterations):
+    cfg = config(type='IterBasedTrainLoop', max_iters=40000)
+    surgery.set_length(cfg, iterations, None, per_epoch=3, old_per_epoch=100)
+    weights = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weights], lr=1.0)
+    warm_up = {k: v for k, v in cfg.param_scheduler[0].items() if k != 'type'}
+    scheduler, rates = LinearLR(optimizer, start_factor=1e-3, **warm_up), []
+    for _ in range(iterations):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    assert rates[0] == pytest.approx(1e-3) and rates[-1] == pytest.approx(1.0)
 
 
 def test_epochs_count_labelled_samples():
