@@ -8,16 +8,20 @@ from typing import Any, BinaryIO
 
 
 def write_atomically(
-    path: str | os.PathLike[str], content: bytes | Callable[[BinaryIO], Any]
+    path: str | os.PathLike[str],
+    content: bytes | Callable[[BinaryIO], Any],
+    *,
+    alone: bool = False,
 ) -> None:
     """Writes a file to a temporary name beside it, brings it to the disk and renames it.
 
-    Whatever happens, the path holds what it held before or all of the content; processes that
-    write the same path at the same time do not mix.
+    Whatever happens, the path holds what it held before or all of the content.
 
     Args:
         path: The file; its folder is made if need be.
         content: The bytes, or what is called with the open temporary file to write them.
+        alone: Whether no other process writes it. Then the temporary name is always the same, so
+            that processes that are killed leave one such file; else processes do not mix.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -27,9 +31,10 @@ def write_atomically(
     """
     path = Path(os.path.abspath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:12]}.tmp')
+    mark = '' if alone else f'.{uuid.uuid4().hex[:12]}'
+    temporary = path.with_name(f'.{path.name}{mark}.tmp')
     try:
-        with open(temporary, 'xb') as file:
+        with open(temporary, 'wb') as file:
             content(file) if callable(content) else file.write(content)
             file.flush()
             os.fsync(file.fileno())

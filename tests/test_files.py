@@ -32,3 +32,13 @@ def test_a_writer_replaces_the_file_once_all_is_on_the_disk(tmp_path, monkeypatc
     write_atomically(path, lambda file: file.write(b'after'))
     assert seen == [b'before', b'after']  # the file, then the folder with its new name
     assert path.stat().st_mode & 0o444 == 0o444
+
+
+def test_a_single_writer_leaves_one_temporary_file_at_most(tmp_path):
+    seen = []
+    for _ in range(2):
+        write_atomically(tmp_path / 'a', lambda file: seen.append(file.name), alone=True)
+    assert seen == [str(tmp_path / '.a.tmp')] * 2
+    (tmp_path / '.a.tmp').write_bytes(b'left by one that was killed')
+    write_atomically(tmp_path / 'a', b'all', alone=True)
+    assert [p.name for p in tmp_path.iterdir()] == ['a'] and (tmp_path / 'a').read_bytes() == b'all'

@@ -171,7 +171,7 @@ def save_weights(runner: Runner, path: Path) -> None:
     }
     runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)  # EMA puts its weights in
     if is_main_process():
-        write_atomically(path, lambda file: torch.save(checkpoint, file))
+        write_atomically(path, lambda file: torch.save(checkpoint, file), alone=True)
 
 
 def end_workers(runner: Runner) -> None:

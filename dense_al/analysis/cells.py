@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -12,6 +11,7 @@ from typing import Any
 from dense_al.analysis.curves import Curve, curve_of_rounds
 from dense_al.analysis.runs import Run
 from dense_al.config import read_config
+from dense_al.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ('dense_al', 'configs', 'tools')  # what a run follows from
@@ -81,10 +81,7 @@ def write_cell(path: Path, run: Run, key: str) -> None:
             for train in trained
         ],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.tmp')
-    temporary.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-    os.replace(temporary, path)
+    write_atomically(path, (json.dumps(content, indent=1) + '\n').encode())
 
 
 def read_cell(path: Path, key: str | None = None) -> dict[str, Any] | None:

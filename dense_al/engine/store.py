@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dense_al.files import write_atomically
 from dense_al.pool import Ledger
 from dense_al.structures import (
     ANSWERED,
@@ -41,26 +42,6 @@ class RunLockedError(RuntimeError):
     """Another process works on the same directory."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes a file so that it is there whole or not at all.
-
-    Args:
-        path: The file.
-        write: Called with a temporary path in the same folder.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.tmp')
-    write(temporary)
-    with open(temporary, 'rb+') as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a commit, atomically."""
     write_text(path, json_text(content))
@@ -73,12 +54,12 @@ def json_text(content: dict[str, Any]) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically."""
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
+    write_atomically(path, text.encode(), alone=True)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Writes a Parquet table atomically."""
-    write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+    write_atomically(path, lambda file: pq.write_table(table, file), alone=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -109,10 +90,6 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(path, columns=columns)
     except pa.ArrowInvalid as error:
         raise ValueError(f'Expected a Parquet table in {path}, but got: {error}') from error
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding='utf-8')
 
 
 def _finite(node: Any) -> Any:

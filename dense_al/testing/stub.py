@@ -9,7 +9,7 @@ import torch
 
 from dense_al.adapters.task import TrainJob, TrainResult
 from dense_al.engine.distribution import on_main
-from dense_al.engine.store import write_atomically
+from dense_al.files import write_atomically
 from dense_al.pool import AnswerStore, Ledger
 from dense_al.structures import IGNORE, Manifest, Pixels, SegPrediction
 
@@ -86,7 +86,7 @@ class StubTask:
         return self._result(job, np.load(job.load_from), known)
 
     def _result(self, job: TrainJob, means: np.ndarray, known: np.ndarray) -> TrainResult:
-        on_main(lambda: write_atomically(job.checkpoint, lambda path: _save(path, means)))
+        on_main(lambda: write_atomically(job.checkpoint, lambda file: np.save(file, means)))
         predicted = _probabilities(self.features, means).argmax(-1)
         right = [float((predicted[self.labels == c] == c).mean()) for c in range(4)]
         return TrainResult(
@@ -121,11 +121,6 @@ class StubTask:
     def read_label(self, sample: int) -> Pixels:
         """The true classes."""
         return Pixels(self.labels[sample])
-
-
-def _save(path: Path, means: np.ndarray) -> None:
-    with open(path, 'wb') as file:
-        np.save(file, means)
 
 
 def _probabilities(features: np.ndarray, means: np.ndarray) -> np.ndarray:

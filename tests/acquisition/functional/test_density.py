@@ -108,8 +108,8 @@ def test_fit_equals_slow_reference():
 
 
 def test_default_tolerance_is_converged():
-    source, target = domains(5000, 5000, 16, extra=300)
-    target[:2000, :8] *= 1.5
+    source, target = domains(2000, 2000, 16, extra=120)
+    target[:800, :8] *= 1.5
     ratio = density_ratio(source, target, n_components=5)
     converged = density_ratio(source, target, n_components=5, max_iter=1000, tol=1e-8)
     assert stats.spearmanr(ratio, converged)[0] > 0.99
