@@ -42,7 +42,7 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
     """
     run = open_run(work_dir)
     manifest, answers, recorded = run.manifest(), answers_of(run), run.environment()
-    boxes = any(form.is_in(a.payload) for a in answers for form in (Boxes, Tags))
+    boxes = any(label.is_in(a.payload) for a in answers for label in (Boxes, Tags))
     fitting = 'coco' if boxes else 'scans' if recorded.get('scan_columns') else 'png'
     if answers and form != fitting:
         raise ConfigError(f'Expected the format {fitting!r} for these labels, but got {form!r}')

@@ -132,11 +132,18 @@ def test_a_place_is_declined_and_mistaken_as_a_whole(tmp_path, units, again):
         store=RunStore(tmp_path), progress=False,
     )  # fmt: skip
     run.run()
-    found = [a for r in (-1, 0, 1) for a in RunStore(tmp_path).answers(r) if a.unit % 2 == 0]
-    assert {a.status for a in found} == {'answered', 'declined'}
+    said, mistakes = {}, 0  # of the places that several samples see, in one round
     for r in (-1, 0, 1):
-        said = {}
         for a in RunStore(tmp_path).answers(r):
-            if a.unit % 2 == 0:
-                said.setdefault((a.sample // 4, a.unit), set()).add(a.status)
-        assert all(len(one) == 1 for one in said.values())
+            if a.unit % 2:
+                continue
+            place = r, a.sample // 4, a.unit
+            said.setdefault((*place, 'status'), set()).add(a.status)
+            if a.status == 'answered':
+                true = run.task.labels[a.sample].ravel()[units.map(a.sample).ravel() == a.unit]
+                for wanted, given in zip(true.tolist(), a.label.labels.tolist()):
+                    said.setdefault((*place, wanted), set()).add(given)
+                    mistakes += wanted != given
+    assert all(len(same) == 1 for same in said.values()) and mistakes
+    statuses = [same for key, same in said.items() if key[-1] == 'status']
+    assert {'answered'} in statuses and {'declined'} in statuses

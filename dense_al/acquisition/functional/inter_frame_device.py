@@ -120,19 +120,19 @@ def inter_frame_scores_on_device(
     References: Hu et al., LiDAL, ECCV 2022.
     """
     own = query_probs.double()
-    log_own = (own + eps).log()
+    log_own, own_entropy = (own + eps).log(), _entropy(own)
     total, cross = own.clone(), own.new_zeros(len(own))
     matches = torch.zeros(len(own), dtype=torch.int64, device=own.device)
     for probs, cells in zip(neighbour_probs, neighbour_cells, strict=True):
-        nearest = nearest_in_cells(query_xyz, cells)
-        hit = nearest >= 0
         if not len(probs):
             continue
+        nearest = nearest_in_cells(query_xyz, cells)
+        hit = nearest >= 0
         there = probs.double()[nearest.clamp(min=0)] * hit[:, None]
         total += there
         matches += hit
         if measure == 'js':
-            mixed = _entropy((own + there) / 2) - (_entropy(own) + _entropy(there)) / 2
+            mixed = _entropy((own + there) / 2) - (own_entropy + _entropy(there)) / 2
             cross += mixed * hit
         else:
             ratio = (own + eps) * (log_own - (there + eps).log())
