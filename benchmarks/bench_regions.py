@@ -42,8 +42,9 @@ def timed(function, *args, **options):
     return time.perf_counter() - start, result
 
 
-def kinds(n_segments):
-    found = {'slic': Superpixels(n_segments=n_segments), 'grid': Grid(size=32)}
+def kinds(n_segments, factor):
+    superpixels = Superpixels(n_segments=n_segments, min_size_factor=factor)
+    found = {'slic': superpixels, 'grid': Grid(size=32)}
     try:
         found['seeds'] = Superpixels(n_segments=n_segments, method='seeds')
     except ImportError as error:
@@ -51,14 +52,15 @@ def kinds(n_segments):
     return found
 
 
-def against_plain(images, n_segments):
+def against_plain(images, regions):
     """Our superpixels and scikit-image's own call, in turn, on one core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
-    regions, times = Superpixels(n_segments=n_segments), []
+    times = []
+    options = {'n_segments': regions.n_segments, 'min_size_factor': regions.min_size_factor}
     for image in images:
         ours = timed(regions.map, image)[0]
-        plain = timed(slic, image, n_segments=n_segments, compactness=10.0, start_label=0)[0]
+        plain = timed(slic, image, compactness=10.0, start_label=0, **options)[0]
         times.append((ours, plain))
     os.sched_setaffinity(0, cores)
     ours, plain = np.median(times, axis=0)
@@ -71,19 +73,20 @@ def main():
     parser.add_argument('--shape', type=int, nargs=2, default=(1024, 2048))
     parser.add_argument('--images', type=int, default=8)
     parser.add_argument('--segments', type=int, default=64)
+    parser.add_argument('--min-size-factor', type=float, default=0.5)
     parser.add_argument('--workers', type=int, default=None, help='default: one per core')
     args = parser.parse_args()
     print(f'{args.images} images of {args.shape[0]}x{args.shape[1]}')
     with tempfile.TemporaryDirectory() as folder:
         manifest = pictures(folder, args.images, *args.shape)
         images = [np.asarray(Image.open(path)) for path in manifest.paths]
-        found = kinds(args.segments)
+        found = kinds(args.segments, args.min_size_factor)
         for title, regions in found.items():
             seconds = [timed(regions.map, image) for image in images]
             counts = [labels.max() + 1 for _, labels in seconds]
             typical = 1000 * np.median([second for second, _ in seconds])
             print(f'  {title}: {typical:.1f} ms per image, {min(counts)}-{max(counts)} regions')
-        against_plain(images, args.segments)
+        against_plain(images, found['slic'])
 
         alone = RegionMaps(found['slic'], manifest, Path(folder) / 'alone')
         spread = RegionMaps(found['slic'], manifest, Path(folder) / 'spread')
