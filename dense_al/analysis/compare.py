@@ -19,6 +19,7 @@ from dense_al.analysis.cells import (
 from dense_al.analysis.curves import Curve, load_curve
 from dense_al.analysis.runs import load_run
 from dense_al.analysis.statistics import SummaryRow, gap_closed
+from dense_al.engine import RunStore
 from dense_al.machine import cores
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'al_train.py'
@@ -70,7 +71,7 @@ class Grid:
         """Runs what is not finished yet; begun runs go on where they were.
 
         Runs of one seed that start the same way share initial labels and round 0: the first config
-        trains it, the others take it over.
+        that has it, or else the first that is left, trains it, and the others take it over.
 
         Args:
             configs: Config files of different names; a method is named after its file.
@@ -85,9 +86,10 @@ class Grid:
         """
         _check(configs)
         left = {s: [c for c in configs if self.stored(c, s) is None] for s in seeds}
-        shared = [s for s in seeds if len(left[s]) > 1]
-        self._all([self._command(left[s][0], s, '--stop-at-start') for s in shared])
-        self._all([command for s in seeds for command in self._commands(left[s], s)])
+        first = {s: self._first(configs, left[s], s) for s in seeds}
+        shared = [s for s in seeds if len(left[s]) > 1 and first[s] in left[s]]
+        self._all([self._command(first[s], s, '--stop-at-start') for s in shared])
+        self._all([command for s in seeds for command in self._commands(left[s], first[s], s)])
         return [self.folder(config, seed) for seed in seeds for config in configs]
 
     def curves(
@@ -115,13 +117,16 @@ class Grid:
     def _key(self, config: str) -> str:
         return key_of_file(config, self.options)
 
-    def _commands(self, configs: Sequence[str], seed: int) -> list[Command]:
+    def _first(self, configs: Sequence[str], left: Sequence[str], seed: int) -> str | None:
+        """The config whose start the others of a seed take over; None where nothing is left."""
+        begun = (c for c in configs if RunStore(self.folder(c, seed)).read(0, 'train') is not None)
+        return next(begun, left[0]) if left else None
+
+    def _commands(self, configs: Sequence[str], first: str | None, seed: int) -> list[Command]:
         """What runs the configs of a seed; all but the first take over what they share."""
         commands = []
         for config in configs:
-            start = (
-                [] if config == configs[0] else ['--start-from', str(self.folder(configs[0], seed))]
-            )
+            start = [] if config == first else ['--start-from', str(self.folder(str(first), seed))]
             cell = None
             if self.cells is not None:
                 path = cell_file(self.cells, Path(config).stem, seed)

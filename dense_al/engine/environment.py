@@ -31,6 +31,8 @@ FREE = (
 )  # fmt: skip
 FREE_ANYWHERE = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'timeout')
 PER_ROUND = 'rounds.iterations.'  # a list with a number for each round grows with them
+# What round 0 does not follow from; how its labels come about is told apart from the config.
+LATER = ('acquisition', 'budget', 'rounds.later.', 'rounds.initial.')
 PACKAGES = (
     'torch', 'torchvision', 'numpy', 'scipy', 'scikit-learn', 'scikit-image', 'onedl-mmengine',
     'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation',
@@ -76,17 +78,19 @@ def environment(
         'versions': _versions(),
         'config': dict(_settings(cfg.to_dict())),
     }
-    return {**found, 'start_key': _start_key(cfg, found, initial)}
+    return {**found, 'start_key': _start_key(found, initial)}
 
 
-def _start_key(cfg: Config, found: dict[str, Any], initial: Any) -> str:
+def _start_key(found: dict[str, Any], initial: Any) -> str:
     """Hash of everything that round 0 follows from."""
-    parts = cfg.to_dict()
-    rounds = {k: v for k, v in parts.pop('rounds').items() if k != 'count'}
-    for key in ('acquisition', 'budget', 'work_dir'):
-        parts.pop(key, None)
     used = {key: found[key] for key in FIXED if key != 'regions'}
-    text = json.dumps([parts, rounds, used, initial], sort_keys=True, default=str)
+    later = (*LATER, PER_ROUND)
+    settings = {
+        key: value
+        for key, value in found['config'].items()
+        if not key.startswith(later) or key == f'{PER_ROUND}0'
+    }
+    text = json.dumps([settings, used, initial], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -107,6 +107,32 @@ def test_a_changed_config_or_option_is_run_again(grid, tmp_path):
     assert stored['method'] == 'a' and len(stored['rounds']) > 1
 
 
+def started_from(commands):
+    """Method -> the method whose start it takes over, None for its own."""
+    found = {}
+    for words in commands:
+        given = words[words.index('--start-from') + 1] if '--start-from' in words else None
+        found[Path(words[2]).stem] = given and Path(given).parent.name
+    return found
+
+
+def test_more_methods_take_over_the_start_that_is_there(grid, tmp_path):
+    study, commands = grid
+    a, b, c, d = configs(tmp_path, 'a', 'b', 'c', 'd')
+    study.run([b], [0])
+    commands.clear()
+    study.run([a, b, c, d], [0])
+    assert not any('--stop-at-start' in words for words in commands)
+    assert started_from(commands) == {'a': 'b', 'c': 'b', 'd': 'b'}
+
+
+def test_the_first_that_is_left_trains_the_start(grid, tmp_path):
+    study, commands = grid
+    study.run(configs(tmp_path, 'a', 'b', 'c'), [0])
+    assert '--stop-at-start' in commands[0] and Path(commands[0][2]).stem == 'a'
+    assert started_from(commands[1:]) == {'a': None, 'b': 'a', 'c': 'a'}
+
+
 def test_a_key_does_not_depend_on_where_the_data_lie(tmp_path, monkeypatch):
     config = tmp_path / 'a.py'
     config.write_text("root = '{{$DENSE_AL_REAL_DATA:data}}/cells'\nx = 1\n")

@@ -366,6 +366,23 @@ def test_equal_starts_are_shared_and_others_are_not(finished, small_config, tmp_
     assert not (other / 'rounds/000/checkpoint.pth').samefile(whole / 'rounds/000/checkpoint.pth')
 
 
+@pytest.mark.parametrize(
+    ('options', 'shared'),
+    [
+        (['rounds.later.param_scheduler=[]', 'rounds.checkpoint_interval=50'], True),
+        (['oracle.noise=0.1'], False),
+        (['rounds.initial.budget.per_round=3'], False),
+    ],
+)
+def test_only_what_round_0_follows_from_tells_starts_apart(
+    finished, small_config, tmp_path, caplog, options, shared
+):
+    _, whole = finished
+    start = ['--start-from', str(whole), '--stop-at-start', '--cfg-options', *options]
+    assert run(small_config(), tmp_path / 'one', *start) == 0
+    assert ('are those of' in caplog.text) == shared
+
+
 @pytest.mark.parametrize('option', ['budget.per_round=9', 'acquisition.weight=class'])
 def test_a_run_goes_on_with_its_own_method_only(finished, small_config, option, caplog):
     _, whole = finished
