@@ -1,5 +1,6 @@
 """What every acquisition offers: `observe` a prediction, `select` from the rows."""
 
+import logging
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -11,6 +12,12 @@ import numpy as np
 from dense_al.pool import Ledger, Units
 from dense_al.registry import ConfigError
 from dense_al.structures import Budget, ElementRows, Query
+
+
+logger = logging.getLogger('dense_al')
+
+SLACK = 1e-9
+"""Share by which a sum may pass a budget: 0.1 + 0.2 must fit into 0.3."""
 
 
 class NothingLeftError(ValueError):
@@ -163,47 +170,56 @@ class Acquisition(ABC):
         """Rows that were held back until their window was complete."""
         return ElementRows.concatenate([])
 
-    def query(
-        self, rows: ElementRows, picks: np.ndarray, open_spend: np.ndarray, given: Selection
-    ) -> Query:
-        """The query of the rows picked.
+    def closed(
+        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+    ) -> np.ndarray:
+        """(N,) bool: rows that are not asked, before or because no round can pay for them.
 
         Args:
             rows: All rows.
-            picks: (K,) row numbers, best first.
-            open_spend: How much each row that was not asked before takes.
+            asked: (N,) bool, rows that were asked before.
+            spend: (N,) how much of the budget each row takes.
             given: The budget.
 
         Raises:
-            ConfigError: Nothing was picked: the budget pays for no row.
+            ConfigError: The budget pays for none of the rows that were not asked.
         """
-        if len(picks) == 0:
-            raise ConfigError(
-                f'Expected `budget.per_round` to pay for at least one {self.kind}, but the '
-                f'cheapest one left takes {open_spend.min():.6g} {given.budget.unit} and the '
-                f'budget is {given.amount:.6g}'
+        dear = ~asked & (spend > given.amount * (1 + SLACK))
+        if (asked | dear).all():
+            raise too_dear(self.kind, spend[~asked], given)
+        if dear.any():
+            logger.warning(
+                '%d of the %d %s units left take more than the %.6g %s of a round and cannot be '
+                'asked',
+                dear.sum(),
+                (~asked).sum(),
+                self.kind,
+                given.amount,
+                given.budget.unit,
             )
-        return Query.of_rows(self.kind, rows.take(picks))
+        return asked | dear
 
     def select(self, rows: ElementRows, given: Selection) -> Query:
         """Chooses what to ask; the order of `rows` does not matter.
 
         Raises:
             NothingLeftError: Every unit was asked before.
+            ConfigError: The budget pays for no unit.
         """
         rows = rows.sorted_by_key()
         asked = self.asked(rows, given)
         rows = self.scored(rows, given)
         spend = given.spend(self.kind, rows)
-        picks = take(self.order(rows, asked, spend, given), spend, given.amount)
-        return self.query(rows, picks, spend[~asked], given)
+        closed = self.closed(rows, asked, spend, given)
+        picks = take(self.order(rows, closed, spend, given), spend, given.amount)
+        return Query.of_rows(self.kind, rows.take(picks))
 
     def scored(self, rows: ElementRows, given: Selection) -> ElementRows:
         """Rows with the scores that only the whole pool and the ledger tell; as observed here."""
         return rows
 
     def order(
-        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+        self, rows: ElementRows, closed: np.ndarray, spend: np.ndarray, given: Selection
     ) -> np.ndarray:
         """Row numbers, best first: all that may be asked, or as many as the budget pays for.
 
@@ -211,17 +227,17 @@ class Acquisition(ABC):
 
         Args:
             rows: By key, with their scores.
-            asked: (N,) bool, rows that are not asked again.
+            closed: (N,) bool, rows that are not asked.
             spend: (N,) how much of the budget each row takes.
             given: The budget, what is labelled, and the source of randomness.
         """
-        return by_score(rows.score, ~asked, given.rng)
+        return by_score(rows.score, ~closed, given.rng)
 
     def sampled(
         self,
         sampler: Callable[..., np.ndarray],
         rows: ElementRows,
-        asked: np.ndarray,
+        closed: np.ndarray,
         spend: np.ndarray,
         given: Selection,
     ) -> np.ndarray:
@@ -229,8 +245,8 @@ class Acquisition(ABC):
 
         What was declined is neither, so that nothing keeps its distance from it.
         """
-        seen = np.flatnonzero(~asked | given.ledger.labelled(self.kind, rows))
-        rows, labelled, spend = rows.take(seen), asked[seen], spend[seen]
+        seen = np.flatnonzero(~closed | given.ledger.labelled(self.kind, rows))
+        rows, labelled, spend = rows.take(seen), closed[seen], spend[seen]
         return seen[sampler(rows, labelled, spend, given.amount, given.rng)]
 
     def pseudo(self, rows: ElementRows, query: Query, given: Selection) -> Query | None:
@@ -242,6 +258,14 @@ class Acquisition(ABC):
             given: As of the query.
         """
         return None
+
+
+def too_dear(kind: str, spend: np.ndarray, given: Selection) -> ConfigError:
+    """The error of a budget below (N,) `spend`, what each unit left takes."""
+    return ConfigError(
+        f'Expected `budget.per_round` to pay for at least one {kind}, but the cheapest one left '
+        f'takes {spend.min():.6g} {given.budget.unit} and the budget is {given.amount:.6g}'
+    )
 
 
 def check_share(name: str, share: float | None) -> float | None:
@@ -276,5 +300,4 @@ def take(order: np.ndarray, spend: np.ndarray, amount: float) -> np.ndarray:
     [2, 0]
     """
     total = np.cumsum(spend[order])
-    # A billionth of slack: 0.1 + 0.2 must fit into 0.3.
-    return order[: int(np.searchsorted(total, amount * (1 + 1e-9), side='right'))]
+    return order[: int(np.searchsorted(total, amount * (1 + SLACK), side='right'))]

@@ -147,13 +147,14 @@ class BoxInBox(ImagesWithBoxes):
         owner = np.searchsorted(images.sample, pairs.sample)
         # Of labelled images only what is remembered counts; those pairs carry no boxes.
         labelled = given.ledger.labelled(self.kind, images)
-        stays = ~asked[owner] | (labelled[owner] & ~pairs.features[:, -PLACE:].any(axis=1))
+        closed = self.closed(images, asked, spend, given)
+        stays = ~closed[owner] | (labelled[owner] & ~pairs.features[:, -PLACE:].any(axis=1))
         pairs, owner = pairs.take(stays), owner[stays]
         assert pairs.features is not None
         paired = np.bincount(owner, minlength=len(images)) > 0
-        order = self._order(pairs.features[:, :-PLACE], owner, asked, paired, spend, given)
+        order = self._order(pairs.features[:, :-PLACE], owner, closed, paired, spend, given)
         picks = take(order, spend, given.amount)
-        query = self.query(images, picks, spend[~asked], given)
+        query = Query.of_rows(self.kind, images.take(picks))
         place = pairs.features[:, -PLACE:]
         return replace(query, notes=tuple(_note(place[owner == i]) for i in picks))
 
@@ -161,22 +162,24 @@ class BoxInBox(ImagesWithBoxes):
         self,
         features: np.ndarray,
         owner: np.ndarray,
-        asked: np.ndarray,
+        closed: np.ndarray,
         paired: np.ndarray,
         spend: np.ndarray,
         given: Selection,
     ) -> np.ndarray:
-        """Images, best first, more of them than the budget pays for (or all)."""
-        candidates = np.flatnonzero(~asked & paired)
+        """Images, best first; others than paired ones only once all of those are among them."""
+        candidates = np.flatnonzero(~closed & paired)
         first = candidates
         if self.variant == 'random':
             first = given.rng.permutation(candidates)
         elif len(candidates):
             share = 0.5 if self.variant == 'half' else 1.0
-            first = self._diverse(features, owner, asked, spend, share * given.amount, given.rng)
-        others = np.flatnonzero(~asked if self.variant == 'half' else ~asked & ~paired)
+            first = self._diverse(features, owner, closed, spend, share * given.amount, given.rng)
+        if self.variant != 'half' and len(first) < len(candidates):
+            return first
+        others = np.flatnonzero(~closed if self.variant == 'half' else ~closed & ~paired)
         rest = given.rng.permutation(np.setdiff1d(others, first))
-        if self.variant != 'half' and spend[first].sum() < given.amount:
+        if self.variant != 'half' and len(rest) and spend[first].sum() < given.amount:
             logger.info(
                 'box in box: %d images have pairs, the budget pays for more; '
                 'the rest is drawn at random',
@@ -188,7 +191,7 @@ class BoxInBox(ImagesWithBoxes):
         self,
         features: np.ndarray,
         owner: np.ndarray,
-        asked: np.ndarray,
+        closed: np.ndarray,
         spend: np.ndarray,
         amount: float,
         rng: np.random.Generator,
@@ -198,8 +201,8 @@ class BoxInBox(ImagesWithBoxes):
         Args:
             features: (P, D) of the pairs.
             owner: (P,) image of each pair.
-            asked: (N,) bool images asked before; those with pairs, all of them labelled, are the
-                centres to begin with.
+            closed: (N,) bool images that are not asked; those with pairs, all of them labelled, are
+                the centres to begin with.
             spend: (N,) predicted cost of each image.
             amount: How much may be spent.
             rng: Source of randomness.
@@ -207,7 +210,7 @@ class BoxInBox(ImagesWithBoxes):
         if self.pca:
             features = _reduced(features, self.pca, rng)
         groups = np.unique(owner)
-        seeds, fresh = groups[asked[groups]], groups[~asked[groups]]
+        seeds, fresh = groups[closed[groups]], groups[~closed[groups]]
         order: Any = np.zeros(0, np.int64)
         if len(seeds) == 0:  # the image with most pairs, one of them where there are several
             count = np.bincount(owner)[fresh]

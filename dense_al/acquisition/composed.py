@@ -129,13 +129,13 @@ class Composed(Acquisition):
         return replace(rows, score=score)
 
     def order(
-        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+        self, rows: ElementRows, closed: np.ndarray, spend: np.ndarray, given: Selection
     ) -> np.ndarray:
         keep: np.ndarray = np.arange(len(rows))
         if self.prefilter is not None:
-            keep = np.flatnonzero(asked | _best(rows.score, ~asked, self.prefilter))
-        rows, asked, spend = rows.take(keep), asked[keep], spend[keep]
-        return keep[self.sampled(self.sampler, rows, asked, spend, given)]
+            keep = np.flatnonzero(closed | _best(rows.score, ~closed, self.prefilter))
+        rows, closed, spend = rows.take(keep), closed[keep], spend[keep]
+        return keep[self.sampled(self.sampler, rows, closed, spend, given)]
 
 
 def _scores(score: Any) -> list[tuple[Any, float]]:

@@ -135,13 +135,14 @@ class DensityAware(RegionsOfDomains):
     def select(self, rows: ElementRows, given: Selection) -> Query:
         source, target = self.split(rows, given)
         asked = self.asked(target, given)
-        found = self._densities(source, target, given)
-        ranked = ~asked & (found.weights[target.category] > 0)
-        by_density = F.density_order(found.score, target.category, found.weights, ranked)
         spend = given.spend(self.kind, target)
+        closed = self.closed(target, asked, spend, given)
+        found = self._densities(source, target, given)
+        ranked = ~closed & (found.weights[target.category] > 0)
+        by_density = F.density_order(found.score, target.category, found.weights, ranked)
         share = F.d2ada_budgets(self.alpha, self.beta, given.amount, given.round_number + 1)[0]
         first = take(by_density, spend, share)
-        left = asked.copy()
+        left = closed.copy()
         left[first] = True
         rest = by_score(target.score, ~left, given.rng)
         rest = take(rest, spend, given.amount - spend[first].sum())
@@ -149,7 +150,7 @@ class DensityAware(RegionsOfDomains):
         # What a unit was chosen by is what its score says.
         score = target.score.copy()
         score[first] = found.score[first]
-        return self.query(replace(target, score=score), picks, spend[~asked], given)
+        return Query.of_rows(self.kind, replace(target, score=score).take(picks))
 
     def _densities(
         self, source: ElementRows, target: ElementRows, given: Selection

@@ -282,6 +282,6 @@ class ImageCoreSet(ImagesWithBoxes):
         return self._rows(prediction, units, score, prediction.image_features)
 
     def order(
-        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+        self, rows: ElementRows, closed: np.ndarray, spend: np.ndarray, given: Selection
     ) -> np.ndarray:
-        return self.sampled(self.sampler, rows, asked, spend, given)
+        return self.sampled(self.sampler, rows, closed, spend, given)

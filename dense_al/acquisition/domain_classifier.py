@@ -49,16 +49,17 @@ class DomainClassifier(RegionsOfDomains):
     def select(self, rows: Any, given: Selection) -> Query:
         source, target = self.split(rows, given)
         asked = self.asked(target, given)
+        spend = given.spend(self.kind, target)
+        closed = self.closed(target, asked, spend, given)
         domain = domain_probability(source.features, target.features)
         score = F.aada_score(domain, np.maximum(target.score, 0))
-        order = by_score(score, ~asked, given.rng)
-        spend = given.spend(self.kind, target)
+        order = by_score(score, ~closed, given.rng)
         if self.top is not None:
             paid = len(take(order, spend, given.amount))
             best = F.top_count(self.top, len(order), paid)
             order = np.concatenate([given.rng.permutation(order[:best]), order[best:]])
         picks = take(order, spend, given.amount)
-        return self.query(replace(target, score=score), picks, spend[~asked], given)
+        return Query.of_rows(self.kind, replace(target, score=score).take(picks))
 
 
 def domain_probability(source: np.ndarray | None, target: np.ndarray | None) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dense_al.acquisition import functional as F
-from dense_al.acquisition.base import Acquisition, NothingLeftError, Selection
+from dense_al.acquisition.base import SLACK, Acquisition, NothingLeftError, Selection, too_dear
 from dense_al.acquisition.composed import unit_categories
 from dense_al.acquisition.frame_window import FrameWindow
 from dense_al.acquisition.functional.inter_frame import MEASURES
@@ -191,12 +191,14 @@ class InterFrame(Acquisition):
         spend = given.spend(self.kind, rows)
         labelled = given.ledger.labelled(self.kind, rows)
         picks = self._picks(rows, open_rows, labelled, spend, given.amount, True, given.rng)
-        if not len(picks) and spend[open_rows].min() <= given.amount:
+        if not len(picks):
+            if spend[open_rows].min() > given.amount:
+                raise too_dear(self.kind, spend[open_rows], given)
             raise NothingLeftError(
                 f'Expected places left to ask, but all {open_rows.sum()} open regions lie within '
                 f'{self.min_distance} m of labelled ones; lower `min_distance`'
             )
-        return self.query(rows, picks, spend[open_rows], given)
+        return Query.of_rows(self.kind, rows.take(picks))
 
     def pseudo(self, rows: ElementRows, query: Query, given: Selection) -> Query | None:
         if not self.with_pseudo:
@@ -232,7 +234,7 @@ class InterFrame(Acquisition):
             spend[order],
             features[:, PLACE],
             candidates[order],
-            amount * (1 + 1e-9),
+            amount * (1 + SLACK),
             min_distance=self.min_distance if largest else self.pseudo_distance,
             largest=largest,
             mode=self.mode,

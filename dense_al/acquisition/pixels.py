@@ -134,9 +134,9 @@ class PixelUncertainty(Acquisition):
         return F.ripu_select(order, self.offered, 0, active=closed, block=block)
 
     def order(
-        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+        self, rows: ElementRows, closed: np.ndarray, spend: np.ndarray, given: Selection
     ) -> np.ndarray:
         if self.top is None:
-            return super().order(rows, asked, spend, given)
+            return super().order(rows, closed, spend, given)
         # The pixels were drawn: the budget must not choose the best of the draws.
-        return given.rng.permutation(np.flatnonzero(~asked))
+        return given.rng.permutation(np.flatnonzero(~closed))

@@ -150,8 +150,9 @@ class PointUncertainty(Acquisition):
         rows, spend = replace(rows, unit=unit).take(unit >= 0), spend[unit >= 0]
         if len(rows) == 0:
             raise NothingLeftError('Expected pixels of objects left to ask, but got none')
-        picks = take(np.arange(len(rows)), spend, given.amount)
-        return self.query(rows, picks, spend, given)
+        left = ~self.closed(rows, np.zeros(len(rows), bool), spend, given)
+        picks = take(np.flatnonzero(left), spend, given.amount)
+        return Query.of_rows(self.kind, rows.take(picks))
 
     def _drawn(self, rows: ElementRows, given: Selection) -> np.ndarray:
         """(N,) int64 pixels; random ones where none was chosen, -1 where no pixel is left."""

@@ -38,7 +38,7 @@ class ClassBalancedRandom(_Images):
     reads_tags = True
 
     def order(
-        self, rows: ElementRows, asked: np.ndarray, spend: np.ndarray, given: Selection
+        self, rows: ElementRows, closed: np.ndarray, spend: np.ndarray, given: Selection
     ) -> np.ndarray:
         tags = TagStore(given.ledger.in_force())
         shown = np.zeros((len(rows), given.n_classes), bool)
@@ -51,7 +51,7 @@ class ClassBalancedRandom(_Images):
                     'ImageTags'
                 )
             shown[i, known] = True
-        return balanced(shown, asked, _classes_labelled(given, tags), given.rng)
+        return balanced(shown, closed, _classes_labelled(given, tags), given.rng)
 
 
 def _classes_labelled(given: Selection, tags: TagStore) -> np.ndarray:
@@ -65,20 +65,20 @@ def _classes_labelled(given: Selection, tags: TagStore) -> np.ndarray:
 
 
 def balanced(
-    shown: np.ndarray, asked: np.ndarray, counts: np.ndarray, rng: np.random.Generator
+    shown: np.ndarray, closed: np.ndarray, counts: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """All images that were not asked, each drawn for the class that was drawn least.
+    """All images that may be asked, each drawn for the class that was drawn least.
 
     Args:
         shown: (N, C) bool which classes each image shows.
-        asked: (N,) bool images that are not drawn.
+        closed: (N,) bool images that may not.
         counts: (C,) images of each class so far.
         rng: Source of randomness.
 
     Returns:
         (M,) int64; images that show nothing come last.
     """
-    free, counts = ~asked, counts.astype(np.int64).copy()
+    free, counts = ~closed, counts.astype(np.int64).copy()
     order: list[int] = []
     # One shuffled queue per class: the first image of it that is still free is a random one.
     queues = [rng.permutation(np.flatnonzero(shown[:, c] & free)) for c in range(shown.shape[1])]

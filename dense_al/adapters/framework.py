@@ -289,7 +289,7 @@ class FrameworkTask(ABC):
         inexact = round_config(cfg, job, interval)
         if self._curve is None:
             self._curve = curve_visualizer(cfg.get('visualizer') or {}, run_folder(job))
-        begin_round(self._curve, job.round_number * length)
+        begin_round(self._curve, self._rounds.steps_before(job.round_number, length))
         torch.manual_seed(job.seed)
         arguments = {**self._runner_arguments(cfg), 'visualizer': self._curve}
         runner = Runner(

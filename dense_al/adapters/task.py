@@ -104,6 +104,12 @@ class Rounds:
             return self.iterations[round_number]
         return self.iterations
 
+    def steps_before(self, round_number: int, length: int) -> int:
+        """Where the curve of a round of `length` iterations begins, so that no rounds overlap."""
+        if isinstance(self.iterations, (list, tuple)):
+            return sum(self.iterations[:round_number])
+        return round_number * length
+
 
 @dataclass(frozen=True, eq=False)
 class TrainJob:

@@ -1,12 +1,14 @@
 """The contract every acquisition must pass; a test class inherits it and gives `acquisition`."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dense_al.acquisition import Acquisition, NothingLeftError, Selection
 from dense_al.pool import Ledger, Prices, price_kind
+from dense_al.registry import ConfigError
 from dense_al.structures import Answer, Budget, ElementRows, Query
 from dense_al.testing.stub import GridUnits, StubTask
 
@@ -98,6 +100,17 @@ class AcquisitionContract(ABC):
         spent = sum(by_key[key] for key in _keys(self.select(rows, budget)))
         assert spent <= amount * (1 + 1e-9)
         assert spent > amount - spend.max() * (1 + 1e-9)
+
+    def test_a_unit_that_no_round_can_pay_for_is_passed_over(self) -> None:
+        rows = self.rows()
+        others = 3 * int(rows.size.max())
+        best = _keys(self.select(rows, Budget(1)))[0]
+        dear = np.array([key == best for key in _keys(rows)]) & (rows.size > 0)
+        rows = replace(rows, size=np.where(dear, others + 1, rows.size))
+        query = self.select(rows, Budget(others, 'pixels'))
+        assert len(query) and best not in _keys(query)
+        with pytest.raises(ConfigError, match='the cheapest one left takes'):
+            self.select(rows.take(dear | (rows.size == 0)), Budget(others, 'pixels'))
 
     def test_nothing_is_asked_twice(self) -> None:
         rows = self.rows()

@@ -132,6 +132,21 @@ def pick(acquisition, rows, budget, ledger=None, seed=0):
     return acquisition.select(rows, given)
 
 
+def test_others_are_drawn_only_where_all_paired_images_are_paid_for(caplog):
+    caplog.set_level('INFO')
+    clicks = np.arange(6.0)  # of images with pairs; the empty one takes a click of its own
+    rows = observed(BoxInBox(), [nested(s, np.full((3, 2), clicks[s])) for s in range(5)])
+    empty = nested(5, np.zeros((3, 2)), tags=[2])
+    rows = ElementRows.concatenate([rows, observed(BoxInBox(), [empty])])
+    spend = Prices().of('boxes', np.array([256]), np.array([256]), np.array([3.0]))[0]
+    for seed in range(5):
+        query = pick(BoxInBox(), rows, Budget(2.5 * spend[0], 'clicks'), seed=seed)
+        assert 1 <= len(query) <= 2 and 5 not in query.sample
+    assert 'drawn at random' not in caplog.text
+    assert 5 in pick(BoxInBox(), rows, Budget(20 * spend[0], 'clicks')).sample
+    assert '5 images have pairs, the budget pays for more' in caplog.text
+
+
 def test_the_image_with_most_pairs_is_first_and_then_the_farthest():
     near, far = np.zeros((3, 2)), np.full((3, 2), 100.0)
     two = nested(1, near, labels=[1, 2, 1])  # one pair only

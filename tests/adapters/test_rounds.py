@@ -12,6 +12,13 @@ def test_rounds_may_differ_in_length():
     assert Rounds(count=3, epochs=7).iterations_of(2) is None
 
 
+def test_curves_of_rounds_do_not_overlap():
+    given = Rounds(count=3, iterations=[9, 1, 2])
+    assert [given.steps_before(r, given.iterations_of(r)) for r in range(3)] == [0, 9, 10]
+    epochs = Rounds(count=3, epochs=7)
+    assert [epochs.steps_before(r, length) for r, length in enumerate([3, 4, 9])] == [0, 4, 18]
+
+
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
