@@ -13,7 +13,6 @@ from dense_al.pool import Ledger, Units
 from dense_al.registry import ConfigError
 from dense_al.structures import Budget, ElementRows, Query
 
-
 logger = logging.getLogger('dense_al')
 
 SLACK = 1e-9

@@ -22,7 +22,7 @@ from dense_al.adapters import (
     surgery,
 )
 from dense_al.adapters.framework import FrameworkTask
-from dense_al.adapters.mmseg_predict import last_layer, probabilities
+from dense_al.adapters.mmseg_predict import last_layer, own_features, probabilities
 from dense_al.adapters.task import Rounds, TrainJob
 from dense_al.datasets.domain_mix import DomainsDataset, SourceSegDataset
 from dense_al.datasets.pipelines import annotation_loader, without_annotations
@@ -100,7 +100,7 @@ class MMSegTask(FrameworkTask):
         for batch in loader:
             captured.clear()
             for i, (probs, meta) in enumerate(probabilities(model, batch)):
-                features = captured[0][i].float() if captured else None
+                features = own_features(captured[0][i].float(), meta) if captured else None
                 yield SegPrediction(sample=int(meta['sample']), probs=probs, features=features)
 
     def _prepare(self, cfg: Any) -> None:

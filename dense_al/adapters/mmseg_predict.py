@@ -55,13 +55,45 @@ def probabilities(model: Any, batch: Any) -> Iterator[tuple[torch.Tensor, dict[s
             yield logits.softmax(0), meta
 
 
+def own_features(features: torch.Tensor, meta: dict[str, Any]) -> torch.Tensor:
+    """Features (D, h', w') of the image alone, of (D, h, w) of it with its padding.
+
+    A cell of the result is the one under its centre, so that nothing is mixed with padding.
+    """
+    left, right, top, bottom = _padding(meta)
+    if left or right or top or bottom:
+        height, width = meta['pad_shape'][:2]
+        rows = _cells(features.shape[1], height, top, height - bottom)
+        columns = _cells(features.shape[2], width, left, width - right)
+        features = features[:, rows][:, :, columns]
+    return features.flip(dims=(_flipped(meta),)) if meta.get('flip') else features
+
+
+def _cells(n: int, size: int, begin: int, end: int) -> torch.Tensor:
+    """Which of `n` cells over `size` pixels show the pixels `begin` to `end`."""
+    inside = end - begin
+    kept = max(1, round(inside * n / size))
+    centres = begin + (torch.arange(kept) + 0.5) * inside / kept
+    return (centres * n / size).long().clamp(max=n - 1)
+
+
+def _padding(meta: dict[str, Any]) -> list[int]:
+    """Padding in pixels: left, right, top, bottom."""
+    return meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
+
+
+def _flipped(meta: dict[str, Any]) -> int:
+    """The axis that is flipped, counted from the last."""
+    return -1 if meta['flip_direction'] == 'horizontal' else -2
+
+
 def _original(logits: torch.Tensor, meta: dict[str, Any], align_corners: bool) -> torch.Tensor:
     """Logits (1, C, H, W) without padding and flip, at the size of the original image."""
-    left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
+    left, right, top, bottom = _padding(meta)
     height, width = logits.shape[2:]
     logits = logits[:, :, top : height - bottom, left : width - right]
     if meta.get('flip'):
-        logits = logits.flip(dims=(3 if meta['flip_direction'] == 'horizontal' else 2,))
+        logits = logits.flip(dims=(_flipped(meta),))
     if tuple(logits.shape[2:]) == tuple(meta['ori_shape']):
         return logits
     return interpolate(logits, tuple(meta['ori_shape']), None, 'bilinear', align_corners)

@@ -21,6 +21,7 @@ from dense_al.engine.reopen import units_of
 from dense_al.pool import InstanceStore
 from dense_al.structures import (
     IGNORE,
+    MODEL,
     UNSURE,
     Answer,
     Boxes,
@@ -358,7 +359,7 @@ def _answers_by_sample(round_: Round, samples: Iterable[int]) -> dict[int, dict[
     table = round_.answers_table()
     if table is None:
         return {}
-    own = [source != 'model' for source in table['source'].to_pylist()]
+    own = [source != MODEL for source in table['source'].to_pylist()]
     table = table.filter(pa.array(own, pa.bool_()))  # the type of no answers at all is unknown
     of_sample = table['sample'].to_numpy()
     columns = table.select(['unit', 'payload'])

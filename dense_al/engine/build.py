@@ -12,7 +12,7 @@ from dense_al.acquisition import Acquisition
 from dense_al.adapters import build_task
 from dense_al.adapters.task import Rounds, Task
 from dense_al.config import apply_sandbox, load_config
-from dense_al.engine.checks import check_initial, check_run
+from dense_al.engine.checks import check_run
 from dense_al.engine.distribution import on_main
 from dense_al.engine.environment import environment, plain, record, share_start
 from dense_al.engine.initial import named_samples
@@ -47,8 +47,10 @@ def build(args: Namespace) -> Learner:
     UNITS.build(acquisition.unit, 'acquisition.unit')
     oracle: Oracle = ORACLES.build(cfg['oracle'], 'oracle')
     on_main(lambda: prepare_sandbox(cfg))
-    task = build_task(cfg, rounds, partial=acquisition.kind != 'image')
-    initial = _initial(acquisition, rounds, task)
+    drawing = _drawing(acquisition, rounds)
+    asking = [a for a in (acquisition, drawing) if a is not None]
+    task = build_task(cfg, rounds, partial=any(a.kind != 'image' for a in asking))
+    initial = _labelled(rounds, task) if drawing is None else drawing
     initial_budget = _initial_budget(rounds, budget)
     check_run(task, oracle, acquisition, initial, rounds, (budget, initial_budget))
     task.check_config(acquisition.needs)
@@ -93,18 +95,23 @@ def _store(args: Namespace) -> RunStore:
     return store
 
 
-def _initial(acquisition: Acquisition, rounds: Rounds, task: Task) -> Acquisition | np.ndarray:
-    """What gives the initial labels."""
+def _drawing(acquisition: Acquisition, rounds: Rounds) -> Acquisition | None:
+    """What draws the initial labels, None where they are given."""
+    given = rounds.initial or {}
+    if given.get('source') or 'labelled' in given:
+        return None
+    found: Acquisition = ACQUISITIONS.build(
+        given.get('acquisition', acquisition.at_random), 'rounds.initial.acquisition'
+    )
+    return found
+
+
+def _labelled(rounds: Rounds, task: Task) -> np.ndarray:
+    """Samples that are labelled already; none where round 0 trains on the source alone."""
     given = rounds.initial or {}
     if given.get('source'):
         return np.zeros(0, np.int64)
-    if 'labelled' in given:
-        return named_samples(given['labelled'], task.manifest)
-    field = 'rounds.initial.acquisition'
-    config = given.get('acquisition', acquisition.at_random)
-    initial: Acquisition = ACQUISITIONS.build(config, field)
-    check_initial(initial, acquisition, task, field)
-    return initial
+    return named_samples(given['labelled'], task.manifest)
 
 
 def _initial_budget(rounds: Rounds, budget: Budget) -> Budget:

@@ -33,7 +33,11 @@ def check_run(
     Raises:
         ConfigError: The first of them that does not fit.
     """
-    asking = [a for a in (acquisition, initial) if isinstance(a, Acquisition)]
+    asking = [acquisition]
+    if isinstance(initial, Acquisition):
+        _check_initial(initial, acquisition)
+        asking.append(initial)
+    _check_tags(task, asking)
     _check_pixels(task, oracle, asking)
     _check_points(task, oracle, acquisition)
     _check_samples(task, acquisition, initial)
@@ -42,26 +46,12 @@ def check_run(
     _check_source(task, rounds, acquisition)
 
 
-def check_initial(initial: Acquisition, acquisition: Acquisition, task: Task, field: str) -> None:
-    """Refuses an acquisition that cannot give the initial labels of a run.
-
-    Args:
-        initial: It chooses them.
-        acquisition: Chooses in the rounds after them.
-        task: Data and model.
-        field: Where it lies in the config.
-
-    Raises:
-        ConfigError: It needs a model, asks for labels that are not learnt, or has other regions.
-    """
+def _check_initial(initial: Acquisition, acquisition: Acquisition) -> None:
+    """Refuses an acquisition that cannot give the initial labels of a run."""
+    field = 'rounds.initial.acquisition'
     if initial.needs:
         raise ConfigError(
             f'Expected `{field}` to need no model, but it needs {sorted(initial.needs)}'
-        )
-    if initial.kind == 'tags' and not task.learns_tags:
-        raise ConfigError(
-            f'Expected a model that learns from tags, as `{field}` asks for nothing else, but got '
-            'one that does not; `model.roi_head` of type WeakRoIHead does'
         )
     # Regions alone are those of some unit; pixels and points have the same numbers everywhere.
     if initial.kind == 'region' and initial.unit != acquisition.unit:
@@ -70,6 +60,16 @@ def check_initial(initial: Acquisition, acquisition: Acquisition, task: Task, fi
             f'Expected `{field}.unit` to be Image or the units of `acquisition`, '
             f'but got {initial.unit}'
         )
+
+
+def _check_tags(task: Task, acquisitions: Sequence[Acquisition]) -> None:
+    """Refuses tags where the model cannot learn from them."""
+    for acquisition in acquisitions:
+        if acquisition.kind == 'tags' and not task.learns_tags:
+            raise ConfigError(
+                f'Expected a model that learns from tags, as {type(acquisition).__name__} asks for '
+                'nothing else, but got one that does not; `model.roi_head` of type WeakRoIHead does'
+            )
 
 
 def _check_pixels(task: Task, oracle: Oracle, acquisitions: Sequence[Acquisition]) -> None:

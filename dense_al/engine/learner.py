@@ -19,7 +19,7 @@ from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
 from dense_al.pool import Ledger, Units, counts_objects, price_kind, totals
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, Budget, Query
+from dense_al.structures import MODEL, Answer, Budget, Query
 
 logger = logging.getLogger('dense_al')
 
@@ -356,7 +356,7 @@ class Learner:
     def _round_commit(self, round_number: int, answers: list[Answer]) -> dict[str, Any]:
         n = len(self.task.classes)
         given = len(answers)
-        answers = [a for a in answers if a.source != 'model']
+        answers = [a for a in answers if a.source != MODEL]
         said = [label for a in answers if (label := a.label) is not None]
         counts = sum((label.class_counts(n) for label in said), np.zeros(n, np.int64))
         declined = sum(a.status == 'declined' for a in answers)

@@ -10,7 +10,7 @@ from dense_al.engine.store import RunStore
 from dense_al.pool import Units
 from dense_al.regions import build_regions
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer
+from dense_al.structures import MODEL, Answer
 
 
 def is_run(path: Path | str) -> bool:
@@ -44,7 +44,7 @@ def open_run(work_dir: Path | str) -> RunStore:
 def answers_of(store: RunStore) -> list[Answer]:
     """The answers of people or of labels that are in force, whatever round a run has reached."""
     answers = store.ledger(before=max(store.rounds(), default=-1) + 1).in_force()
-    return [a for a in answers if a.source != 'model']
+    return [a for a in answers if a.source != MODEL]
 
 
 def scans_of(store: RunStore) -> Any:

@@ -17,6 +17,7 @@ from dense_al.files import write_atomically
 from dense_al.pool import Ledger
 from dense_al.structures import (
     ANSWERED,
+    MODEL,
     Answer,
     ElementRows,
     Manifest,
@@ -258,7 +259,7 @@ class RunStore:
         closed = {
             (row['sample'], row['instance'], row['unit'])
             for row in table.to_pylist()
-            if row['source'] != 'model' and (row['status'] == ANSWERED or not declined_again)
+            if row['source'] != MODEL and (row['status'] == ANSWERED or not declined_again)
         }
         keys = zip(query.sample.tolist(), query.instance.tolist(), query.unit.tolist())
         return query.take(np.array([i for i, key in enumerate(keys) if key in closed], np.int64))

@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from dense_al.pool import UnitPixels, Units
 from dense_al.structures import (
     ANSWERED,
+    MODEL,
     Answer,
     Pixels,
     Query,
     SegPrediction,
 )
-
-MODEL = 'model'
 
 
 def answers_of_model(

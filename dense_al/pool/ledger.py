@@ -9,6 +9,7 @@ import numpy as np
 from dense_al.pool.costs import EXPECTED_OBJECTS
 from dense_al.structures import (
     ANSWERED,
+    MODEL,
     Answer,
     Boxes,
     ElementRows,
@@ -58,7 +59,7 @@ class Ledger:
 
     def _of_people(self) -> list[Answer]:
         """Answers in force that were given by people, or stand for theirs."""
-        return [a for a in self.in_force() if a.source != 'model']
+        return [a for a in self.in_force() if a.source != MODEL]
 
     def with_round(self, answers: Iterable[Answer]) -> 'Ledger':
         """A ledger that also holds `answers`; this one stays as it is."""
@@ -69,13 +70,17 @@ class Ledger:
         return new
 
     def in_force(self, round_number: int | None = None) -> list[Answer]:
-        """Answers with a label that a trainer of this round may use, oldest first."""
-        return [
+        """Answers with a label that a trainer of this round may use, oldest first.
+
+        Those of a model come before all others, so that no label of people is written over.
+        """
+        found = [
             a
             for a in self._current.values()
             if a.status == ANSWERED
             and (a.expires_round < 0 or round_number is None or round_number <= a.expires_round)
         ]
+        return sorted(found, key=lambda a: a.source != MODEL)
 
     def labelled_samples(self, round_number: int | None = None) -> np.ndarray:
         """(S,) int64 sorted samples with at least one answer in force."""
@@ -108,7 +113,7 @@ class Ledger:
         closed = [
             a
             for a in self._current.values()
-            if a.source != 'model' and (a.status == ANSWERED or not ask_declined_again)
+            if a.source != MODEL and (a.status == ANSWERED or not ask_declined_again)
         ]
         of_objects = kind in ('instance', 'point')
         whole = [
@@ -124,12 +129,12 @@ class Ledger:
 
     def by_model(self, kind: str, rows: ElementRows, round_number: int) -> np.ndarray:
         """(N,) bool: which units have a label of the model that this round trained on."""
-        found = [a for a in self.in_force(round_number) if a.source == 'model' and a.kind == kind]
+        found = [a for a in self.in_force(round_number) if a.source == MODEL and a.kind == kind]
         return rows.among(_keys(found))
 
     def units_asked(self, kind: str) -> list[Answer]:
         """Everything of a kind that people were asked, declined or not, oldest first."""
-        return [a for a in self._current.values() if a.kind == kind and a.source != 'model']
+        return [a for a in self._current.values() if a.kind == kind and a.source != MODEL]
 
     @property
     def objects(self) -> int:
@@ -178,7 +183,7 @@ def _leaves_masks(payload: bytes) -> bool:
 
 def totals(answers: Iterable[Answer], elements: int | None = None) -> Totals:
     """Sums of people's `answers`; `elements` overrides the number of labelled pixels or points."""
-    answers = [a for a in answers if a.source != 'model']
+    answers = [a for a in answers if a.source != MODEL]
     if elements is None:
         elements = sum(a.elements for a in answers if a.status == ANSWERED)
     return Totals(

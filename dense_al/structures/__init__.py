@@ -3,6 +3,7 @@
 from dense_al.structures.answers import (
     ANSWERED,
     DECLINED,
+    MODEL,
     Answer,
     answers_of_table,
     answers_table,
@@ -32,6 +33,7 @@ __all__ = [
     'INSIDE',
     'KINDS',
     'LABELS',
+    'MODEL',
     'OUTSIDE',
     'UNSURE',
     'WHOLE',

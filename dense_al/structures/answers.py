@@ -9,6 +9,8 @@ from dense_al.structures.forms import decode
 from dense_al.structures.label import Label
 
 ANSWERED, DECLINED = 'answered', 'declined'
+MODEL = 'model'
+"""`source` of answers that the model gave itself."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 
-from dense_al.adapters.mmseg_predict import last_layer, probabilities
+from dense_al.adapters.mmseg_predict import last_layer, own_features, probabilities
 from dense_al.registry import ConfigError
 
 
@@ -64,3 +64,25 @@ def test_features_need_a_last_layer_and_whole_images(model):
     with pytest.raises(ConfigError, match='`FCNHead` has none'):
         last_layer(model)
     model.decode_head.conv_seg = layer
+
+
+@pytest.mark.parametrize('more', [{}, dict(flip=True, flip_direction='horizontal')])
+@torch.no_grad()
+def test_features_are_those_of_the_image_without_its_padding(model, more):
+    captured = []
+    hook = last_layer(model).register_forward_pre_hook(lambda _, given: captured.append(given[0]))
+    (_, meta) = next(probabilities(model, batch(**more)))
+    hook.remove()
+    assert captured[0].shape[2:] == (24, 32)  # half of 48 x 64, of which the image is 40 x 56
+    wanted = captured[0][0, :, :20, :28]
+    wanted = wanted.flip(-1) if more else wanted
+    torch.testing.assert_close(own_features(captured[0][0], meta), wanted, rtol=0, atol=0)
+
+
+def test_no_cell_of_padding_is_taken_for_one_of_the_image():
+    columns = torch.arange(4.0).expand(1, 4, 4)  # of 16 pixels each
+    meta = dict(img_padding_size=[0, 24, 0, 24], pad_shape=(64, 64))
+    assert own_features(columns, meta)[0].tolist() == [[0, 1], [0, 1]]
+    meta = dict(img_padding_size=[24, 0, 60, 0], pad_shape=(64, 64))
+    assert own_features(columns, meta)[0].tolist() == [[2, 3]]
+    assert own_features(columns, dict(img_padding_size=[0] * 4)) is columns

@@ -10,14 +10,14 @@ from dense_al import machine
 from dense_al.acquisition import Composed, PixelUncertainty
 from dense_al.adapters.task import Rounds
 from dense_al.engine import INITIAL, RunStore
-from dense_al.engine import build as building
 from dense_al.engine import main as module
+from dense_al.engine.checks import check_run
 from dense_al.engine.main import MISTAKE, WAITING, main
 from dense_al.engine.store import write_json
-from dense_al.oracles import WaitingForAnswers
+from dense_al.oracles import GroundTruth, WaitingForAnswers
 from dense_al.pool import AnswerStore
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, Pixels
+from dense_al.structures import Answer, Budget, Pixels
 from dense_al.testing.stub import GridUnits, StubTask
 
 SUPERPIXELS = dict(type='Superpixels', n_segments=16)
@@ -80,14 +80,13 @@ def test_mistakes_before_the_run_and_waiting_leave_no_traceback(tmp_path, monkey
 
 
 def test_pixels_come_before_regions():
-    rounds = Rounds(
-        count=2, initial=dict(acquisition=dict(type='PixelUncertainty', score='Random'))
-    )
+    rounds = Rounds(count=2)
     regions = Composed(unit=SUPERPIXELS, score='Entropy')
-    assert isinstance(building._initial(regions, rounds, StubTask()), PixelUncertainty)
-    other = dict(type='Composed', unit=dict(type='Superpixels', n_segments=9), score='Random')
+    pixels, budgets = PixelUncertainty(score='Random'), (Budget(1), Budget(1))
+    check_run(StubTask(), GroundTruth(), regions, pixels, rounds, budgets)
+    other = Composed(unit=dict(type='Superpixels', n_segments=9), score='Random')
     with pytest.raises(ConfigError, match='unit` to be Image or the units of `acquisition`'):
-        building._initial(regions, Rounds(count=2, initial=dict(acquisition=other)), StubTask())
+        check_run(StubTask(), GroundTruth(), regions, other, rounds, budgets)
 
 
 def test_a_run_of_regions_that_begins_with_pixels(tmp_path):

@@ -1,6 +1,7 @@
 """Single pixels in dense labels, in the ledger and in the price table."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,12 @@ def test_the_later_of_pixel_and_region_wins():
     between = [answer(1, 3), answer(0, 1, 'image', 64), answer(2, 0), answer(3, 2)]
     found = store(between).dense_labels(0)
     assert found[0, :4].tolist() == [1, 1, 0, 2]
+
+
+def test_the_model_never_writes_over_people():
+    pixel, region = answer(1, 3), replace(answer(0, 1, 'region', 16), source='model')
+    found = store(Ledger([[pixel], [region]]).in_force()).dense_labels(0)
+    assert found[0, :4].tolist() == [1, 3, 1, 1]
 
 
 @pytest.mark.parametrize('unit', [-1, SIDE * SIDE])

@@ -273,6 +273,18 @@ def test_mistakes_end_before_training_and_are_named(small_config, tmp_path, capl
     assert not (tmp_path / 'run/rounds').exists() and not (tmp_path / 'run/initial').exists()
 
 
+def test_losses_are_refused_where_only_the_initial_labels_are_partial(
+    small_config, tmp_path, caplog
+):
+    config = small_config(
+        more="acquisition = dict(_delete_=True, type='Composed', unit=dict(type='Image'))\n"
+        "rounds = dict(initial=dict(acquisition=dict(type='PixelUncertainty', score='Random')))\n"
+        "model = dict(decode_head=dict(loss_decode=dict(_delete_=True, type='DiceLoss')))\n"
+    )
+    assert run(config, tmp_path / 'run', '--dry-run') == MISTAKE
+    assert 'counts unlabelled pixels in its denominator' in caplog.text
+
+
 def test_a_config_that_is_not_there(caplog, tmp_path, small_config):
     path = small_config().replace('small_entropy', 'small_entropi')
     assert run(path, tmp_path / 'run') == MISTAKE

@@ -154,7 +154,14 @@ def test_the_sandbox_of_weak_supervision_keeps_method_and_tags(method):
     assert small.budget == dict(per_round=12, unit='units') and small.rounds.start == 'initial'
 
 
-def test_tags_need_a_model_that_learns_from_them(tmp_path, caplog):
+@pytest.mark.parametrize(
+    'asked',
+    [
+        "rounds = dict(initial=dict(acquisition=dict(type='ImageTags')))",
+        "acquisition = dict(_delete_=True, type='ImageTags')",
+    ],
+)
+def test_tags_need_a_model_that_learns_from_them(tmp_path, caplog, asked):
     base = ROOT / 'configs/sandbox/glyphs_random.py'
     path = tmp_path / 'wrong.py'
     path.write_text(
@@ -163,7 +170,7 @@ def test_tags_need_a_model_that_learns_from_them(tmp_path, caplog):
         f" pretrain=dict(checkpoint='{tmp_path}/w.pth', scenes=10, iterations=1))\n"
         f"train_dataloader = dict(dataset=dict(data_root='{tmp_path}/w'))\n"
         f"model = dict(backbone=dict(init_cfg=dict(checkpoint='{tmp_path}/w.pth')))\n"
-        "rounds = dict(initial=dict(acquisition=dict(type='ImageTags')))\n"
+        f'{asked}\n'
     )
     assert main([str(path), '--work-dir', str(tmp_path / 'run'), '--dry-run']) == 2
     assert 'a model that learns from tags' in caplog.text and 'WeakRoIHead' in caplog.text
