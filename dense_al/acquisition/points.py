@@ -3,6 +3,8 @@
 Li et al., APIS: Active Pointly-Supervised Instance Segmentation, ECCV 2022.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +43,7 @@ class PointUncertainty(Acquisition):
             objects (beyond the papers). The budget bounds both.
         candidates: Points that each object offers where `per_instance` is None.
         views: Where the predictions come from: `positives`, `flip` or `dropout`, see `MaskOptions`.
-        min_distance: Least distance in pixels between points of one object.
+        min_distance: Least distance in pixels between the points of one object.
         avoid_outline: Pixels nearer than this to the predicted outline are not asked, as people can
             hardly tell there; objects with no other pixel are asked anyway.
         most: Positives of an object; None: 32 for the mean, 8 where each counts on its own.
@@ -157,14 +159,19 @@ class PointUncertainty(Acquisition):
     def _drawn(self, rows: ElementRows, given: Selection) -> np.ndarray:
         """(N,) int64 pixels; random ones where none was chosen, -1 where no pixel is left."""
         assert rows.features is not None
-        taken = {(a.sample, a.instance, a.unit) for a in given.ledger.units_asked(self.kind)}
         keys = list(zip(rows.sample.tolist(), rows.instance.tolist(), rows.unit.tolist()))
-        taken.update(keys)
-        taken |= _drawn_with_boxes(rows, given)
+        known = {(a.sample, a.instance, a.unit) for a in given.ledger.units_asked(self.kind)}
+        taken: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for sample, instance, pixel in known.union(keys, _drawn_with_boxes(rows, given)):
+            if pixel >= 0:
+                taken[sample, instance].append(pixel)
         unit = rows.unit.copy()
         for i in np.flatnonzero(rows.unit < 0):
-            unit[i] = _free_pixel(rows.features[i].astype(np.int64), keys[i][:2], taken, given.rng)
-            taken.add((*keys[i][:2], int(unit[i])))
+            of_object = taken[keys[i][:2]]
+            box = rows.features[i].astype(np.int64)
+            unit[i] = _free_pixel(box, of_object, self.min_distance, given.rng)
+            if unit[i] >= 0:
+                of_object.append(int(unit[i]))
         return unit
 
 
@@ -182,16 +189,35 @@ def _drawn_with_boxes(rows: ElementRows, given: Selection) -> set[tuple[int, int
     return found
 
 
-def _free_pixel(box: np.ndarray, key: tuple[int, int], taken: set, rng: np.random.Generator) -> int:
-    """y * width + x of a random pixel of a box x0 y0 x1 y1 width, -1 if all are taken."""
+def _free_pixel(
+    box: np.ndarray, taken: Sequence[int], distance: float, rng: np.random.Generator
+) -> int:
+    """A random pixel of a box that is at least a distance from all that are taken.
+
+    Args:
+        box: x0 y0 x1 y1 width; pixels are numbered y * width + x.
+        taken: Pixels, which are not free whatever the distance.
+        distance: In pixels.
+        rng: Source of the draw.
+
+    Returns:
+        The pixel, -1 if none is free.
+    """
     x0, y0, x1, y1, width = (int(v) for v in box)
+    others = np.array([divmod(u, width) for u in taken], np.int64).reshape(-1, 2)
+    least = max(distance**2, 0.5)
+
+    def is_free(at: np.ndarray) -> np.ndarray:
+        gap = at[:, None] - others
+        return ((gap**2).sum(axis=2) >= least).all(axis=1)
+
     for _ in range(TRIES):
-        unit = int(rng.integers(y0, y1)) * width + int(rng.integers(x0, x1))
-        if (*key, unit) not in taken:
-            return unit
-    every = (np.arange(y0, y1)[:, None] * width + np.arange(x0, x1)).ravel()
-    free = [u for u in every.tolist() if (*key, u) not in taken]
-    return int(rng.choice(free)) if free else -1
+        at = np.array([[rng.integers(y0, y1), rng.integers(x0, x1)]])
+        if is_free(at)[0]:
+            return int(at[0, 0] * width + at[0, 1])
+    every = np.stack(np.mgrid[y0:y1, x0:x1], axis=-1).reshape(-1, 2)
+    free = every[is_free(every)]
+    return int(rng.choice(free @ [width, 1])) if len(free) else -1
 
 
 def _away_from_outline(score: np.ndarray, inside: np.ndarray, distance: float) -> np.ndarray:

@@ -130,7 +130,9 @@ class DenseReader(_OneStage):
             (found,) = self.head.predict_by_feat(*outputs, batch_img_metas=[meta], rescale=False)
         probs = torch.cat(seen).float()
         scores = found.scores * found.get('score_factors', 1.0)
-        return Candidates(found.bboxes, probs, 1 - probs.amax(1), scores.float())
+        # Sigmoids say nothing of the background; of a softmax mmdet cuts it off.
+        shown = probs.amax(1) if getattr(self.head, 'use_sigmoid_cls', True) else probs.sum(1)
+        return Candidates(found.bboxes, probs, (1 - shown).clamp(min=0), scores.float())
 
 
 @contextmanager

@@ -221,7 +221,7 @@ def listed(node: Any) -> list[dict[str, Any]]:
 
 
 def _scale(scheduler: dict[str, Any], factor: float) -> None:
-    """Scales everything that counts steps."""
+    """Scales everything that counts steps, and what is done in each of them."""
     change: Callable[[Any], int] = lambda value: max(1, round(value * factor))  # noqa: E731
     for key in ('end', 'T_max', 'step_size', 'total_steps'):
         if isinstance(scheduler.get(key), (int, float)):
@@ -231,5 +231,8 @@ def _scale(scheduler: dict[str, Any], factor: float) -> None:
     if isinstance(scheduler.get('end'), int):
         # Rounding must not leave nothing of it; what rises over a single step never does.
         scheduler['end'] = max(scheduler['end'], scheduler.get('begin', 0) + 2)
-    if scheduler.get('milestones'):
-        scheduler['milestones'] = [change(m) for m in scheduler['milestones']]
+    for key in ('milestones', 'periods'):
+        if scheduler.get(key):
+            scheduler[key] = [change(step) for step in scheduler[key]]
+    if str(scheduler.get('type')).startswith('Exponential'):
+        scheduler['gamma'] = scheduler['gamma'] ** (1 / factor)

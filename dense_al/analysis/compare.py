@@ -86,10 +86,10 @@ class Grid:
         """
         _check(configs)
         left = {s: [c for c in configs if self.stored(c, s) is None] for s in seeds}
-        first = {s: self._first(configs, left[s], s) for s in seeds}
-        shared = [s for s in seeds if len(left[s]) > 1 and first[s] in left[s]]
+        first = {s: self._first(configs, left[s], s) for s in seeds if left[s]}
+        shared = [s for s in first if len(left[s]) > 1 and first[s] in left[s]]
         self._all([self._command(first[s], s, '--stop-at-start') for s in shared])
-        self._all([command for s in seeds for command in self._commands(left[s], first[s], s)])
+        self._all([command for s in first for command in self._commands(left[s], first[s], s)])
         return [self.folder(config, seed) for seed in seeds for config in configs]
 
     def curves(
@@ -117,16 +117,16 @@ class Grid:
     def _key(self, config: str) -> str:
         return key_of_file(config, self.options)
 
-    def _first(self, configs: Sequence[str], left: Sequence[str], seed: int) -> str | None:
-        """The config whose start the others of a seed take over; None where nothing is left."""
+    def _first(self, configs: Sequence[str], left: Sequence[str], seed: int) -> str:
+        """The config whose start the others of a seed take over."""
         begun = (c for c in configs if RunStore(self.folder(c, seed)).read(0, 'train') is not None)
-        return next(begun, left[0]) if left else None
+        return next(begun, left[0])
 
-    def _commands(self, configs: Sequence[str], first: str | None, seed: int) -> list[Command]:
+    def _commands(self, configs: Sequence[str], first: str, seed: int) -> list[Command]:
         """What runs the configs of a seed; all but the first take over what they share."""
         commands = []
         for config in configs:
-            start = [] if config == first else ['--start-from', str(self.folder(str(first), seed))]
+            start = [] if config == first else ['--start-from', str(self.folder(first, seed))]
             cell = None
             if self.cells is not None:
                 path = cell_file(self.cells, Path(config).stem, seed)

@@ -17,6 +17,7 @@ from dense_al.structures import (
     Budget,
     Label,
     Manifest,
+    Pixels,
     Query,
 )
 
@@ -119,7 +120,12 @@ class Oracle(ABC):
         """
 
     def _said(self, label: Label | None) -> Label | None:
-        """What is answered of a label: itself, or its most frequent class everywhere."""
+        """What is answered of a label: itself, or its most frequent class everywhere.
+
+        Pixels without any class are declined.
+        """
+        if isinstance(label, Pixels) and label.category < 0:
+            return None
         return label.dominant() if self.dominant and label is not None else label
 
     def _answers(self, asking: Asking, labels: Mapping[int, Label | None]) -> list[Answer]:

@@ -104,10 +104,7 @@ class Files(Oracle):
         elif asking.query.kind not in WHOLE:
             pixels = UnitPixels(asking.units.map(sample))
             parts = [flat[pixels[u]] for u in asking.query.unit[rows].tolist()]
-        return {
-            row: None if (part == IGNORE).all() else self._said(Pixels(part))
-            for row, part in zip(rows, parts)
-        }
+        return {row: self._said(Pixels(part)) for row, part in zip(rows, parts)}
 
 
 def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray:

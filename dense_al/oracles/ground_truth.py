@@ -9,7 +9,7 @@ from dense_al.oracles.base import Asking, Oracle
 from dense_al.oracles.objects import SimulatedObjects
 from dense_al.pool import UnitPixels
 from dense_al.registry import ORACLES
-from dense_al.structures import IGNORE, WHOLE, Answer, Instances, Label, Pixels, Tags
+from dense_al.structures import WHOLE, Answer, Instances, Label, Pixels, Tags
 
 Part = Callable[[int, int, np.random.Generator], Label | None]
 
@@ -65,7 +65,10 @@ class GroundTruth(Oracle):
             part = self._part_of(asking.read_label(sample), asking, sample)
             for i in rows.tolist():
                 rng = np.random.default_rng(int(seeds[i]))
-                said = self._said(part(int(query.instance[i]), int(query.unit[i]), rng))
+                said = part(int(query.instance[i]), int(query.unit[i]), rng)
+                # What shows no class in this scan is part of a place that may show one in another.
+                if asking.place is None or self.dominant:
+                    said = self._said(said)
                 if said is not None and self.noise:
                     said = said.mistaken(self.noise, len(asking.classes), rng)
                 labels[i] = None if declined[i] else said
@@ -96,9 +99,6 @@ def _part_of_pixels(label: Pixels, asking: Asking, sample: int) -> Part:
     if asking.query.kind in WHOLE:
         return lambda instance, unit, rng: label
     if asking.query.kind == 'point':
-        # Nobody can say the class of a pixel that has none.
-        return lambda instance, unit, rng: (
-            None if flat[unit] == IGNORE else Pixels(flat[unit : unit + 1])
-        )
+        return lambda instance, unit, rng: Pixels(flat[unit : unit + 1])
     pixels = UnitPixels(asking.units.map(sample))
     return lambda instance, unit, rng: Pixels(flat[pixels[unit]])

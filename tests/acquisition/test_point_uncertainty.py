@@ -216,6 +216,17 @@ def test_an_object_all_of_whose_pixels_were_asked(metric):
     assert query.instance.tolist() == [1]
 
 
+def test_random_pixels_keep_their_distance():
+    p = prediction(boxes=np.array([[0, 0, 7, 7]], np.float32), maps=())
+    acquisition = PointUncertainty('random', per_instance=6, min_distance=4)
+    ledger = Ledger([[drawn(0, boxes=p.boxes)], [pointed(0, 0, 0, 0)]])
+    for seed in range(10):
+        asked = keys(select(acquisition, observed(acquisition, p), ledger=ledger, seed=seed))
+        at = np.array([(0, 0), *(key[2:] for key in asked)])
+        gaps = ((at[:, None] - at) ** 2).sum(-1)
+        assert 2 <= len(asked) <= 6 and gaps[~np.eye(len(at), dtype=bool)].min() >= 16
+
+
 def test_a_random_pixel_is_not_the_chosen_one():
     boxes = np.array([[3, 4, 5, 5]], np.float32)  # two pixels, only one unsure
     p = prediction(boxes=boxes, maps=(np.array([[[0.5, 1.0]]], np.float32),))

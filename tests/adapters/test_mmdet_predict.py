@@ -34,6 +34,12 @@ def retina():
     return base()
 
 
+def softmax():
+    cfg = base()
+    cfg.bbox_head.loss_cls = ConfigDict(type='CrossEntropyLoss')
+    return cfg
+
+
 def fcos():
     cfg = base()
     cfg.type = 'FCOS'
@@ -170,7 +176,20 @@ def detr():
     return cfg
 
 
-FAMILIES = [retina, fcos, faster, yolo, gfl, rtmdet_ins, yolox, cascade, fast, seesaw, detr]
+FAMILIES = [
+    retina,
+    softmax,
+    fcos,
+    faster,
+    yolo,
+    gfl,
+    rtmdet_ins,
+    yolox,
+    cascade,
+    fast,
+    seesaw,
+    detr,
+]
 
 
 def build(cfg):
@@ -244,6 +263,15 @@ def test_stochastic_passes_differ_and_repeat(make):
     np.testing.assert_allclose(first[1].image_features, again.image_features, atol=1e-4)
     plain = next(iter(detections(model, alone, DetectionOptions(score_thr=0.0, max_boxes=5))))
     assert plain.passes is None and plain.image_features is None
+
+
+@torch.no_grad()
+def test_background_is_what_no_class_is():
+    options = DetectionOptions(score_thr=0.0, max_boxes=50)
+    (sigmoid, _), (whole, _) = (detections(build(m()), batch(), options) for m in (retina, softmax))
+    np.testing.assert_allclose(sigmoid.background, 1 - sigmoid.probs.max(1), atol=1e-6)
+    np.testing.assert_allclose(whole.background, 1 - whole.probs.sum(1), atol=1e-6)
+    assert (whole.background > 0).all() and whole.probs.sum(1).min() > 0.1
 
 
 @torch.no_grad()

@@ -49,6 +49,18 @@ def test_epochs_count_labelled_samples():
     assert cfg.param_scheduler[0]['by_epoch'] is False
 
 
+def test_what_is_done_in_each_step_is_spread_over_the_steps():
+    cfg = config(type='EpochBasedTrainLoop', max_epochs=12)
+    cfg.param_scheduler = [
+        dict(type='ExponentialLR', gamma=0.9, by_epoch=True),
+        dict(type='CosineRestartLR', periods=[4, 8], by_epoch=True),
+    ]
+    surgery.set_length(cfg, 600, None, per_epoch=10, old_per_epoch=100)
+    decaying, restarting = cfg.param_scheduler
+    assert decaying['gamma'] ** 600 == pytest.approx(0.9**12)
+    assert restarting['periods'] == [200, 400]
+
+
 def test_without_a_length_the_stock_schedule_stays():
     cfg = config(type='IterBasedTrainLoop', max_iters=40000)
     assert surgery.set_length(cfg, None, None, per_epoch=3, old_per_epoch=100) == 40000

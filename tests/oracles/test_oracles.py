@@ -1,6 +1,7 @@
 """Who answers: simulated and real annotators."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,18 @@ def test_declined_units_are_billed_and_carry_no_label(asking):
     answers = GroundTruth(decline=1.0).answer(asking)
     assert {a.status for a in answers} == {'declined'}
     assert all(a.payload == b'' and a.seconds > 0 and a.category == -1 for a in answers)
+
+
+def test_what_shows_no_class_is_declined_by_simulated_and_real_people(asking):
+    void = np.arange(64, dtype=np.uint8).reshape(8, 8) % 4
+    void[4:, :4] = 255  # region 2, of which nobody can say anything
+    asking = replace(asking, read_label=lambda sample: Pixels(void.ravel()))
+    simulated = GroundTruth().answer(asking)
+    assert [a.status for a in simulated] == ['declined', 'answered', 'answered']
+    assert simulated[0].payload == b'' and simulated[0].seconds > 0
+    for name in ('town__a.png', 'town__b.png'):
+        give(asking, name, void)
+    assert [a.status for a in Files().answer(asking)] == [a.status for a in simulated]
 
 
 def test_noise_mistakes_whole_classes_and_keeps_the_unknown():
