@@ -215,7 +215,7 @@ def _free_pixel(
         at = np.array([[rng.integers(y0, y1), rng.integers(x0, x1)]])
         if is_free(at)[0]:
             return int(at[0, 0] * width + at[0, 1])
-    every = np.stack(np.mgrid[y0:y1, x0:x1], axis=-1).reshape(-1, 2)
+    every = np.argwhere(np.ones((y1 - y0, x1 - x0), bool)) + [y0, x0]
     free = every[is_free(every)]
     return int(rng.choice(free @ [width, 1])) if len(free) else -1
 
