@@ -52,12 +52,12 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
 
 
 def _check_near_misses(cfg: Config) -> None:
-    """Raises `ConfigError` for a dict whose name is nearly that of one that may be missing."""
-    others = [key for key in cfg if cfg[key] is None or isinstance(cfg[key], dict)]
-    for name in OPTIONAL:
-        if name not in cfg:
-            for key in difflib.get_close_matches(name, others, n=1, cutoff=0.82):
-                raise ConfigError(f'Unknown dict `{key}`. {nearest(key, OPTIONAL)}')
+    """Raises `ConfigError` for a dict whose name is nearly that of one of ours."""
+    ours = (*DICTS, *OPTIONAL)
+    others = [k for k in cfg if k not in ours and (cfg[k] is None or isinstance(cfg[k], dict))]
+    for name in ours:
+        for key in difflib.get_close_matches(name, others, n=1, cutoff=0.82):
+            raise ConfigError(f'Unknown dict `{key}`. {nearest(key, ours)}')
 
 
 def read_config(path: str | Path, environment: bool = True) -> Config:

@@ -8,7 +8,7 @@ from mmengine.config import DictAction
 
 from dense_al.engine.build import build
 from dense_al.engine.main import MISTAKE
-from dense_al.engine.once import select_once, write_selection
+from dense_al.engine.once import check_suffix, select_once, write_selection
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     args.dry_run, args.resume, args.launcher = True, False, 'none'
     args.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     try:
+        check_suffix(args.out)
         learner = build(args)
         query = select_once(learner, args.checkpoint, args.n, args.labelled)
         write_selection(query, learner.task.manifest.names, args.out)

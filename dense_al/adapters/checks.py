@@ -22,8 +22,10 @@ from mmengine.registry import (
     Registry,
 )
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint
 
 from dense_al.adapters import surgery
+from dense_al.adapters.classes import check_evaluated, check_names
 from dense_al.registry import ConfigError, nearest
 
 UNKNOWN_NAME = re.compile(r'(\S+?) is not in the (?:\w+::)?([\w ]+?) registry')
@@ -164,18 +166,42 @@ def check_weights(cfg: Config) -> None:
     Raises:
         ConfigError: An unknown way, or a file is missing.
     """
-    named = [('load_from', cfg.get('load_from'))]
     for node in surgery.dicts(cfg['model']):
-        if node.get('type') == 'Pretrained':
-            named.append(('init_cfg.checkpoint', node.get('checkpoint')))
         for given in surgery.listed(node.get('init_cfg')):
             name = given.get('type') if isinstance(given, dict) else given
             _check_name(name, WEIGHT_INITIALIZERS, 'init_cfg.type')
-    for field, path in named:
-        if path is None and field == 'load_from':
-            continue
+    for field, path in _weights(cfg):
         if not isinstance(path, str) or ('://' not in path and not Path(path).is_file()):
             raise ConfigError(f'Expected `{field}` to be a file of weights, but got {path!r}')
+
+
+def fetch_weights(cfg: Config) -> None:
+    """Downloads the weights that training begins with to where frameworks keep them.
+
+    Raises:
+        ConfigError: Some cannot be had.
+    """
+    for field, path in _weights(cfg):
+        if '://' not in path:
+            continue
+        try:
+            _load_checkpoint(path, map_location='cpu', logger='silent')
+        except Exception as error:  # networks, disks and missing packages fail in many ways
+            raise ConfigError(
+                f'Expected to fetch the weights `{field}` {path}, but: {_said(error)}; fetch them '
+                'where there is a network, or give the path of a file'
+            ) from error
+
+
+def _weights(cfg: Config) -> list[tuple[str, Any]]:
+    """Fields of a config that name weights, and what they name."""
+    named = [] if cfg.get('load_from') is None else [('load_from', cfg['load_from'])]
+    for node in surgery.dicts(cfg['model']):
+        if node.get('type') == 'Pretrained':
+            named.append(('init_cfg.checkpoint', node.get('checkpoint')))
+        if isinstance(node.get('pretrained'), str):
+            named.append(('pretrained', node['pretrained']))
+    return named
 
 
 def _check_name(name: Any, registry: Registry, field: str) -> None:
@@ -222,11 +248,12 @@ def check_training(
             PARAM_SCHEDULERS.build(dict(scheduler), default_args={'optimizer': optimizer})
 
 
-def check_evaluation(cfg: Config) -> None:
+def check_evaluation(cfg: Config, pool_classes: Sequence[str]) -> None:
     """Builds what evaluates a model, and looks for the files of its first sample.
 
     Args:
         cfg: The config; left as it is.
+        pool_classes: Classes of the pool.
 
     Raises:
         ConfigError: Something cannot be built, or a file is missing.
@@ -238,6 +265,9 @@ def check_evaluation(cfg: Config) -> None:
         dataset = DATASETS.build(given)
     if len(dataset) == 0:
         raise ConfigError('Expected images in `val_dataloader.dataset`, but it is empty')
+    if 'dataset' not in given and 'datasets' not in given:  # wrappers have no names of their own
+        check_names([dataset], 'val_dataloader.dataset')
+    check_evaluated(pool_classes, dataset)
     check_files(dataset.get_data_info(0), 'val_dataloader.dataset')
     check_evaluator(cfg, dataset)
 

@@ -21,6 +21,7 @@ from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader, Dataset
 
 from dense_al.adapters import checks, surgery
+from dense_al.adapters.classes import check_heads, check_names
 from dense_al.adapters.runner import (
     CurvePoint,
     labelled_totals,
@@ -77,6 +78,7 @@ class FrameworkTask(ABC):
         self._records = [d.get_data_info(i) for d in datasets for i in range(len(d))]
         if not self._records:
             raise ConfigError('Expected images in `train_dataloader.dataset`, but it is empty')
+        check_names(datasets, 'train_dataloader.dataset')
         self._metainfo = _shared_metainfo(datasets)
         self.classes = [str(c) for c in self._metainfo.get('classes') or ()]
         if len(self.classes) < self.least_classes:
@@ -174,6 +176,7 @@ class FrameworkTask(ABC):
             )
         with checks.naming('model'):
             model = self._model()
+        check_heads(model, len(self.classes))
         self._check_needs(model, needs)
         checks.check_weights(self._cfg)
         self._check_pipelines()
@@ -190,6 +193,14 @@ class FrameworkTask(ABC):
             checks.check_training(cfg, model, length, rounds.epochs, prefix)
         self._check_evaluation()
 
+    def fetch_weights(self) -> None:
+        """Has the weights that round 0 begins with on this machine before anything is asked.
+
+        Raises:
+            ConfigError: Some cannot be had.
+        """
+        checks.fetch_weights(self._cfg)
+
     def _check_pipelines(self) -> None:
         """Builds the steps from files to what a model is trained on and predicts on."""
         checks.check_pipeline(self._pipeline, 'train_dataloader.dataset.pipeline')
@@ -202,7 +213,7 @@ class FrameworkTask(ABC):
 
     def _check_evaluation(self) -> None:
         """Builds data and metric of the evaluation."""
-        checks.check_evaluation(self._cfg)
+        checks.check_evaluation(self._cfg, self.classes)
 
     @abstractmethod
     def _check_needs(self, model: Any, needs: frozenset[str]) -> None:

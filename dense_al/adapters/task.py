@@ -182,6 +182,10 @@ class Task(Protocol):
         """Predictions for the samples, in their order, one by one; `ledger`: what is known."""
         ...
 
+    def fetch_weights(self) -> None:
+        """Has the weights that round 0 begins with on this machine, or raises `ConfigError`."""
+        ...
+
     def check_labels(self, samples: Sequence[int] | None = None) -> None:
         """Raises `ConfigError` unless the labels (of the whole pool) can be read."""
         ...

@@ -88,6 +88,10 @@ def _resolved(args: Namespace) -> Config:
 def _store(args: Namespace) -> RunStore:
     """The folder of the run; another run in it is refused unless it is to go on."""
     store = RunStore(args.work_dir)
+    if store.work_dir.exists() and not store.work_dir.is_dir():
+        raise ConfigError(f'Expected a folder, but the work dir {store.work_dir} is a file')
+    if args.resume and not store.begun:
+        logger.warning('There is no run in %s yet: it begins now', store.work_dir)
     if store.begun and not (args.resume or args.dry_run):
         raise ConfigError(
             f'Expected an empty folder, but {store.work_dir} holds a run; add --resume'
@@ -115,17 +119,21 @@ def _labelled(rounds: Rounds, task: Task) -> np.ndarray:
 
 
 def _initial_budget(rounds: Rounds, budget: Budget) -> Budget:
-    """What the initial labels may cost: that of a round unless it is given."""
+    """What the initial labels may cost: that of a round unless it is given, in its unit."""
     given = (rounds.initial or {}).get('budget')
-    return construct(Budget, given, 'rounds.initial.budget') if given else budget
+    if not isinstance(given, dict):
+        return construct(Budget, given, 'rounds.initial.budget') if given else budget
+    return construct(Budget, {'unit': budget.unit, **given}, 'rounds.initial.budget')
 
 
 def _begin(args: Namespace, cfg: Config, units: RegionMaps, learner: Learner) -> None:
     """Locks the folder, prepares the units, records what the run is begun with."""
     store, task = learner.store, learner.task
     store.lock()
-    if learner.oracle.reads_labels and not store.environment():
-        task.check_labels()
+    if not store.environment():
+        task.fetch_weights()
+        if learner.oracle.reads_labels:
+            task.check_labels()
     seen = task.manifest.pool
     if 'source' in learner.acquisition.observes:
         seen = np.arange(len(task.manifest))

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from dense_al.registry import ConfigError
+
 # Some steps of the first process take hours, and NCCL gives up after ten minutes.
 PATIENCE = timedelta(days=30)
 _patient: Any = None  # the group in which processes wait for one another; None: the usual one
@@ -29,7 +31,14 @@ def processes(launcher: str) -> Iterator[None]:
     else:
         from mmengine.dist import init_dist
 
-        init_dist(launcher, backend='nccl' if torch.cuda.is_available() else 'gloo')
+        try:
+            init_dist(launcher, backend='nccl' if torch.cuda.is_available() else 'gloo')
+        except KeyError as error:
+            started = {'pytorch': 'torchrun', 'slurm': 'srun'}[launcher]
+            raise ConfigError(
+                f'Expected to be started by {started}, as `--launcher` is {launcher}, but {error} '
+                'is not in the environment'
+            ) from error
     global _patient
     _patient = dist.new_group(backend='gloo', timeout=PATIENCE)
     try:

@@ -39,6 +39,7 @@ PACKAGES = (
 )  # fmt: skip
 OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
           'opencv-contrib-python-headless')  # fmt: skip
+MOST_NAMED = 8  # settings that differ, in one message
 _ABSENT = object()
 
 
@@ -111,18 +112,25 @@ def record(store: RunStore, now: dict[str, Any], allow_other: bool) -> None:
         ConfigError: The run was begun with something else.
     """
     before = {} if allow_other else store.environment()
-    for key, old, new in _differences(before, now):
-        raise ConfigError(
+    found = list(_differences(before, now))
+    if found:
+        (key, old, new), *more = found
+        message = (
             f'Expected `{key}` {_said(old)} as when the run began, but got {_said(new)}; '
             '--allow-other-environment goes on all the same'
         )
+        if more:
+            names = ', '.join(f'`{name}`' for name, *_ in more[:MOST_NAMED])
+            names += f' and {len(more) - MOST_NAMED} more' * (len(more) > MOST_NAMED)
+            message += f'. Also different: {names}; it began with {store.config_file}'
+        raise ConfigError(message)
     store.write_environment(now)
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Key, old and new value of what differs, as far as it was recorded before."""
     now = json.loads(json_text(now))
-    for key in (*FIXED, *METHOD):
+    for key in (*METHOD, *FIXED):
         if key in before and key != 'versions' and before[key] != now[key]:
             yield key, before[key], now[key]
     for package, old in before.get('versions', {}).items():

@@ -54,12 +54,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error('%s: %s', type(error).__name__, error)
         return MISTAKE
     except WaitingForAnswers as waiting:
-        logger.error('%s\nWhen they are there, go on with: %s', waiting, _resume_command(args))
+        _say('%s\nWhen they are there, go on with: %s', waiting, _resume_command(args))
         return WAITING
     except KeyboardInterrupt:
-        logger.error('\nInterrupted; nothing is lost. Go on with: %s', _resume_command(args))
+        _say('\nInterrupted; nothing is lost. Go on with: %s', _resume_command(args))
         return INTERRUPTED
     return 0
+
+
+def _say(text: str, *values: Any) -> None:
+    """Logs what every process knows, once."""
+    if int(os.environ.get('RANK', 0)) == 0:
+        logger.error(text, *values)
 
 
 @contextlib.contextmanager
@@ -83,7 +89,10 @@ def _traceback_kept(work_dir: Path) -> Iterator[None]:
 
 def _resume_command(args: argparse.Namespace) -> str:
     """The command line that goes on with this run."""
-    given = ['python', 'tools/al_train.py', args.config, '--work-dir', str(args.work_dir)]
+    there = os.environ.get('LOCAL_WORLD_SIZE', '1')
+    start = {'pytorch': ['torchrun', '--nproc_per_node', there], 'slurm': ['srun', 'python']}
+    given = [*start.get(args.launcher, ['python']), 'tools/al_train.py', args.config]
+    given += ['--work-dir', str(args.work_dir)]
     given += ['--seed', str(args.seed)] if args.seed else []
     given += ['--sandbox'] if args.sandbox else []
     given += ['--launcher', args.launcher] if args.launcher != 'none' else []
@@ -106,14 +115,24 @@ def _interrupt(owner: int, number: int, frame: Any) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads a command line, `sys.argv[1:]` for None."""
     parser = argparse.ArgumentParser(description='Run active learning')
-    parser.add_argument('config', help='an mmseg config with the four dicts')
+    parser.add_argument('config', help='an mmseg, mmdet or scan config with the four dicts')
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>')
     parser.add_argument('--resume', action='store_true', help='go on with the run in the work dir')
     parser.add_argument('--sandbox', action='store_true', help='small generated world and model')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=_seed, default=0, help='of everything that is drawn')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
-    parser.add_argument('--cfg-options', nargs='+', action=_Options, metavar='KEY=VALUE')
-    parser.add_argument('--allow-other-environment', action='store_true')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=_Options,
+        metavar='KEY=VALUE',
+        help='laid over the config, such as budget.per_round=5',
+    )
+    parser.add_argument(
+        '--allow-other-environment',
+        action='store_true',
+        help='go on although settings or versions differ from when the run began',
+    )
     parser.add_argument(
         '--start-from', type=Path, metavar='RUN', help='share its initial labels and round 0'
     )
@@ -129,9 +148,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+def _seed(text: str) -> int:
+    """The value of `--seed`."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'expected an integer of at least 0, but got {text!r}')
+    return int(text)
+
+
 class _Options(DictAction):
     """Keeps options as they were given, too, in whatever form."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(f'expected KEY=VALUE after {option_string}, but got {value!r}')
         super().__call__(parser, namespace, values, option_string)
         namespace.options_as_given = (*namespace.options_as_given, *values)

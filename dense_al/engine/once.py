@@ -55,14 +55,19 @@ def select_once(
     return choose(rows, acquisition, learner.units, given)[0]
 
 
+def check_suffix(out: Path) -> None:
+    """Raises `ConfigError` for a file that `write_selection` cannot write."""
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(f'Expected `--out` to end in one of {SUFFIXES}, but got {out.name}')
+
+
 def write_selection(query: Query, names: Sequence[str], out: Path) -> None:
     """Writes a query with sample names as CSV, JSON or Parquet, by the suffix of `out`.
 
     Raises:
         ConfigError: Another suffix.
     """
-    if out.suffix not in SUFFIXES:
-        raise ConfigError(f'Expected `--out` to end in one of {SUFFIXES}, but got {out.name}')
+    check_suffix(out)
     table = replace(query, notes=None).table()
     column = pa.array([names[s] for s in query.sample])
     table = table.add_column(0, 'name', column)

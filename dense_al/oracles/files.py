@@ -15,6 +15,7 @@ from dense_al.registry import ORACLES, nearest
 from dense_al.structures import IGNORE, WHOLE, Answer, Label, Pixels
 
 WAIT_FOR = ('all', 'any')
+MOST_NAMED = 10  # mistakes in label files that one message shows
 
 
 @ORACLES.register
@@ -71,14 +72,21 @@ class Files(Oracle):
         _check_no_strangers(given, [file.name for file in files.values()])
         there = [s for s in samples if files[s].exists()]
         labels: dict[int, Label | None] = {}
+        mistakes = []
         for sample in there:
-            labels.update(self._read(asking, sample, files[sample]))
+            try:
+                labels.update(self._read(asking, sample, files[sample]))
+            except ValueError as error:
+                mistakes.append(str(error))
+        if mistakes:
+            raise ValueError(_listed(mistakes))
         answers = self._answers(asking, labels)
         complete = self.wait_for == 'any' or len(there) == len(samples)
         if not there or not (complete or asking.enough(answers)):
+            missing = [file.name for file in files.values() if not file.exists()]
             raise WaitingForAnswers(
-                f'Waiting for answers: {len(there)} of {len(samples)} label files are in {given}; '
-                f'the questions are in {ask}'
+                f'Waiting for answers: {len(there)} of {len(samples)} label files are in {given}, '
+                f'{_some(missing)} not yet{_others(given)}; the questions are in {ask}'
             )
         return answers
 
@@ -139,6 +147,28 @@ def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray
             f'Expected classes 0 to {n_classes - 1} or {IGNORE} in {path}, but got {int(bad[0])}'
         )
     return label
+
+
+def _listed(mistakes: list[str]) -> str:
+    """All mistakes in label files, the first of them as they are."""
+    if len(mistakes) == 1:
+        return mistakes[0]
+    first = '\n'.join(f'- {mistake}' for mistake in mistakes[:MOST_NAMED])
+    more = len(mistakes) - MOST_NAMED
+    return f'{len(mistakes)} label files are wrong:\n{first}' + f'\nand {more} more' * (more > 0)
+
+
+def _some(names: list[str]) -> str:
+    """The first of some names."""
+    more = len(names) - 3
+    return ', '.join(names[:3]) + f' and {more} more' * (more > 0)
+
+
+def _others(folder: Path) -> str:
+    """What lies beside the label files and is not read, for a message."""
+    names = sorted(f.name for f in folder.iterdir() if f.suffix not in ('.png', '.json'))
+    names = [name for name in names if not name.startswith('.')]
+    return f'; {_some(names)} there {"are" if len(names) > 1 else "is"} not read' * bool(names)
 
 
 def _check_no_strangers(folder: Path, expected: list[str]) -> None:

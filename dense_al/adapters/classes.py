@@ -1,0 +1,72 @@
+"""Classes of data and model: they must be the same everywhere, in the same order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dense_al.registry import ConfigError
+
+# Parts of models whose heads tell the classes of the data; others tell something else.
+HEADS = ('decode_head', 'auxiliary_head', 'bbox_head', 'roi_head', 'mask_head', 'panoptic_head')
+OTHER = ('rpn_head', 'semantic_head')
+OTHER_TYPES = ('STDCHead',)  # tells borders
+
+
+def check_names(datasets: Sequence[Any], field: str) -> None:
+    """Refuses classes that a data set's annotations do not have; frameworks drop them unsaid.
+
+    Args:
+        datasets: Data sets of a framework.
+        field: Where they stand in the config.
+
+    Raises:
+        ConfigError: Some are missing, so that others would be numbered wrongly.
+    """
+    for dataset in datasets:
+        known = getattr(dataset, 'cat_ids', None)
+        names = dataset.metainfo.get('classes') or ()
+        if known is not None and len(known) != len(names):
+            raise ConfigError(
+                f'Expected the categories of {getattr(dataset, "ann_file", "the annotations")} to '
+                f'have all of `{field}.metainfo.classes` {list(names)}, but only {len(known)} of '
+                f'these {len(names)} names are there'
+            )
+
+
+def check_evaluated(classes: Sequence[str], dataset: Any) -> None:
+    """Refuses another list of classes in the evaluation.
+
+    Args:
+        classes: Of the pool.
+        dataset: The data set that evaluates.
+
+    Raises:
+        ConfigError: It has other classes, or the same in another order.
+    """
+    evaluated = [str(c) for c in dataset.metainfo.get('classes') or ()]
+    if evaluated != list(classes):
+        raise ConfigError(
+            'Expected the classes of the pool in `val_dataloader.dataset.metainfo.classes` '
+            f'({list(classes)}), but got {evaluated}'
+        )
+
+
+def check_heads(model: Any, n_classes: int) -> None:
+    """Refuses a model that tells another number of classes than the data have.
+
+    Args:
+        model: Of a framework.
+        n_classes: Number of classes of the pool.
+
+    Raises:
+        ConfigError: One of its heads does.
+    """
+    for name, part in model.named_modules():
+        path, kind = name.split('.'), type(part).__name__
+        if path[0] not in HEADS or set(path) & set(OTHER) or kind in OTHER_TYPES:
+            continue
+        found = getattr(part, 'num_classes', None)
+        if kind.endswith('Head') and type(found) is int and found != n_classes:
+            raise ConfigError(
+                f'Expected `model.{name}.num_classes` to be {n_classes}, the number of classes in '
+                f'`train_dataloader.dataset.metainfo.classes`, but got {found}'
+            )
