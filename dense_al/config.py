@@ -23,6 +23,8 @@ SANDBOXES = {
     'masks': '_base_/sandbox/glyphs_masks.py',  # a model with a mask head
     'dense_al': '_base_/sandbox/town.py',
 }
+INSTALLED_BASE = r'[\'"](mm\w+::[^\'"]+)[\'"]'
+RELATIVE_BASE = r'([\'"])(\.{1,2}/[^\'"]+\.py)\1'
 RELATIVE = ('percent', 'per_object')  # units of budgets that suit pools of any size
 
 
@@ -150,23 +152,33 @@ def _dict_of(cfg: Any, key: str, prefix: str = '') -> dict[str, Any]:
 
 
 def _with_resolved_bases(path: Path, folder: Path) -> Path:
-    """A copy of a config, in `folder`, whose ``mmseg::`` bases are paths into the package.
+    """A config whose ``mmseg::`` bases, and those of its own bases, are paths into the package.
 
     mmengine looks for the package under a name that the maintained forks do not have.
+
+    Args:
+        path: The config.
+        folder: Where copies go.
+
+    Returns:
+        A copy, or the config itself where it has no such base.
     """
     text = path.read_text(encoding='utf-8')
-    bases = re.findall(r'[\'"](mm\w+::[^\'"]+)[\'"]', text)
-    if not bases:
+    found = {base: str(_installed(base)) for base in re.findall(INSTALLED_BASE, text)}
+    for _, base in re.findall(RELATIVE_BASE, text):
+        parent = path.parent / base
+        resolved = _with_resolved_bases(parent, folder) if parent.is_file() else parent
+        if resolved != parent:
+            found[base] = str(resolved)
+    if not found:
         return path
-    for base in bases:
-        text = text.replace(base, str(_installed(base)))
-    copy = folder / path.name
+    for base, resolved in found.items():
+        text = text.replace(base, resolved)
     # Relative bases are looked up beside the file: make them absolute.
     text = re.sub(
-        r'([\'"])(\.{1,2}/[^\'"]+\.py)\1',
-        lambda m: repr(os.path.normpath(path.parent.resolve() / m.group(2))),
-        text,
+        RELATIVE_BASE, lambda m: repr(os.path.normpath(path.parent.resolve() / m.group(2))), text
     )
+    copy = Path(tempfile.mkdtemp(dir=folder)) / path.name
     copy.write_text(text, encoding='utf-8')
     return copy
 

@@ -45,6 +45,22 @@ def test_the_command_that_goes_on_is_complete(options):
     assert vars(again) == vars(args)
 
 
+@pytest.mark.parametrize(
+    ('launcher', 'start'),
+    [('pytorch', 'torchrun --nproc_per_node 4 tools/al_train.py'), ('slurm', 'srun python tools/')],
+)
+def test_the_command_that_goes_on_starts_as_many_processes(monkeypatch, launcher, start):
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
+    args = module.parse(['c.py', '--work-dir', 'w', '--launcher', launcher])
+    assert module._resume_command(args).startswith(start)
+
+
+def test_slurm_without_srun_is_a_mistake(tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv('SLURM_PROCID', raising=False)
+    assert main(['c.py', '--work-dir', str(tmp_path), '--launcher', 'slurm']) == MISTAKE
+    assert 'Expected to be started by srun' in caplog.text and 'SLURM_PROCID' in caplog.text
+
+
 def failing(tmp_path, error):
     def run(stop_after):
         raise error

@@ -99,6 +99,20 @@ def test_files_asks_with_pictures_and_waits(asking):
     assert content['samples'][0]['label'] == 'labels/town__a.png'
 
 
+def test_waiting_names_what_is_missing_and_what_is_not_read(asking):
+    give(asking, 'town__a.png', np.zeros((8, 8), np.uint8))
+    give(asking, 'town__b.jpg', np.zeros((8, 8), np.uint8))
+    with pytest.raises(WaitingForAnswers, match='1 of 2.*town__b.png not yet; town__b.jpg there'):
+        Files().answer(asking)
+
+
+def test_all_wrong_label_files_are_named_at_once(asking):
+    for name in ('town__a.png', 'town__b.png'):
+        give(asking, name, np.zeros((4, 4), np.uint8))
+    with pytest.raises(ValueError, match=r'2 label files are wrong:\n- .*a.png.*\n- .*b.png'):
+        Files().answer(asking)
+
+
 def test_files_goes_on_when_all_are_there(asking):
     first, second = np.full((8, 8), 1, np.uint8), np.full((8, 8), 2, np.uint8)
     second[:4, 4:] = 255

@@ -251,6 +251,9 @@ MISTAKES = {
     'acquisition.unit.n_segmnts=9': 'Did you mean `n_segments`',
     'oracle.type=GroundTrut': 'Did you mean `GroundTruth`',
     'oracle.noisy=0.1': 'Unknown key `oracle.noisy`',
+    'budgets.per_round=2': 'Unknown dict `budgets`. Did you mean `budget`',
+    'round.count=2': 'Unknown dict `round`. Did you mean `rounds`',
+    'model.decode_head.num_classes=5': 'Expected `model.decode_head.num_classes` to be 12',
     'budget.per_rond=3': 'Did you mean `per_round`',
     'budget.unit=persent': 'Did you mean `percent`',
     'budget.per_round=40': 'Expected the budgets of all rounds together to be at most the pool',
@@ -283,6 +286,48 @@ def test_losses_are_refused_where_only_the_initial_labels_are_partial(
     )
     assert run(config, tmp_path / 'run', '--dry-run') == MISTAKE
     assert 'counts unlabelled pixels in its denominator' in caplog.text
+
+
+def test_a_work_dir_that_is_a_file(small_config, tmp_path, caplog):
+    (tmp_path / 'file').write_text('')
+    assert run(small_config(), tmp_path / 'file') == MISTAKE
+    assert 'Expected a folder, but the work dir' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--seed', '-1'], "expected an integer of at least 0, but got '-1'"),
+        (['--cfg-options', 'budget'], "expected KEY=VALUE after --cfg-options, but got 'budget'"),
+    ],
+)
+def test_wrong_words_on_the_command_line(small_config, tmp_path, capsys, words, message):
+    with pytest.raises(SystemExit, match='2'):
+        run(small_config(), tmp_path / 'run', *words)
+    assert message in capsys.readouterr().err
+
+
+def test_resuming_what_has_not_begun_says_so(small_config, tmp_path, caplog):
+    options = ['--resume', '--stop-at-start', '--cfg-options', 'rounds.iterations=1']
+    assert run(small_config(), tmp_path / 'run', *options) == 0
+    assert f'There is no run in {tmp_path / "run"} yet' in caplog.text
+
+
+def test_weights_that_cannot_be_had_end_the_run_before_anything_is_asked(
+    small_config, tmp_path, caplog, monkeypatch
+):
+    from dense_al.adapters import checks
+
+    def offline(path, **more):
+        raise OSError(f'no network for {path}')
+
+    monkeypatch.setattr(checks, '_load_checkpoint', offline)
+    config = small_config(more="oracle = dict(_delete_=True, type='Files')\n")
+    options = ['--cfg-options', 'load_from=https://somewhere/weights.pth']
+    assert run(config, tmp_path / 'run', '--dry-run', *options) == 0
+    assert run(config, tmp_path / 'run', *options) == MISTAKE
+    assert 'Expected to fetch the weights `load_from` https://somewhere/weights.pth' in caplog.text
+    assert 'no network' in caplog.text and not (tmp_path / 'run/initial').exists()
 
 
 def test_a_config_that_is_not_there(caplog, tmp_path, small_config):
@@ -420,6 +465,18 @@ def test_a_run_goes_on_with_its_own_data_model_and_oracle_only(
     assert (whole / 'config.py').read_bytes() == before
     options = ['log_level=ERROR', 'rounds.checkpoint_interval=50']
     assert run(small_config(), whole, '--resume', '--cfg-options', *options) == 0
+
+
+def test_bases_of_packages_are_found_through_bases(tmp_path):
+    from dense_al.config import read_config
+
+    (tmp_path / 'study').mkdir()
+    stock = 'mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py'
+    (tmp_path / 'mine.py').write_text(f"_base_ = ['{stock}']\nx = 1\n")
+    (tmp_path / 'study/mine.py').write_text("_base_ = ['../mine.py']\nx = 2\n")
+    (tmp_path / 'study/child.py').write_text("_base_ = ['./mine.py']\ny = 3\n")
+    found = read_config(tmp_path / 'study/child.py')
+    assert (found.model.type, found.x, found.y) == ('EncoderDecoder', 2, 3)
 
 
 def test_reading_a_config_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -247,7 +247,9 @@ def test_stock_configs_and_ten_lines(base, glyphs, tmp_path, capsys, monkeypatch
 
     write_glyphs(glyphs, GlyphsSpec(n_train=12, n_val=4, side=64))
     monkeypatch.chdir(tmp_path)
-    Path('mine.py').write_text(STOCK.format(base=base))
+    names = tuple('0123456789')
+    classes = ''.join(DATA.format(split=s, classes=names) for s in ('train', 'val', 'test'))
+    Path('mine.py').write_text(STOCK.format(base=base) + classes)
     options = ['model.backbone.init_cfg=None', 'budget.per_round=2']
     options += ['rounds.initial.budget.per_round=3', 'rounds.count=3']
     for split in ('train', 'val', 'test'):
@@ -256,7 +258,6 @@ def test_stock_configs_and_ten_lines(base, glyphs, tmp_path, capsys, monkeypatch
             f'{split}_dataloader.dataset.data_root={glyphs}',
             f'{split}_dataloader.dataset.ann_file=annotations/instances_{name}.json',
             f'{split}_dataloader.dataset.data_prefix.img=images/{name}/',
-            f'{split}_dataloader.dataset.metainfo.classes={tuple("0123456789")}',
         ]
     head = 'model.bbox_head' if 'retina' in base else 'model.roi_head.bbox_head'
     options += [f'{head}.num_classes=10']
@@ -264,6 +265,23 @@ def test_stock_configs_and_ten_lines(base, glyphs, tmp_path, capsys, monkeypatch
     assert main(['mine.py', '--dry-run', '--cfg-options', *options]) == 0
     out = capsys.readouterr().out
     assert 'samples   12' in out and '10 classes' in out and 'needs     boxes' in out
+
+
+DATA = '{split}_dataloader = dict(dataset=dict(metainfo=dict(classes={classes})))\n'
+
+
+@pytest.mark.parametrize(
+    ('more', 'message'),
+    [
+        ('model = dict(bbox_head=dict(num_classes=3))\n', '`model.bbox_head.num_classes` to be 10'),
+        (DATA.format(split='train', classes=('0', '1', 'x')), 'only 2 of these 3 names are there'),
+        (DATA.format(split='val', classes=('0', 'y')), 'only 1 of these 2 names are there'),
+        (DATA.format(split='val', classes=('1', '0')), 'Expected the classes of the pool in'),
+    ],
+)
+def test_classes_must_be_the_same_everywhere(config, tmp_path, caplog, more, message):
+    assert run(config('entropy', more=more), tmp_path / 'run', '--dry-run') == 2
+    assert message in caplog.text
 
 
 def test_the_sandbox_of_a_stock_config(tmp_path):
