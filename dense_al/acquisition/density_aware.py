@@ -76,7 +76,9 @@ class RegionsOfDomains(Acquisition):
             ConfigError: No source.
         """
         rows = rows.sorted_by_key()
-        of_source = rows.sample >= (len(rows.sample) if given.n_pool is None else given.n_pool)
+        of_source: Any = np.zeros(len(rows), bool)
+        if given.n_pool is not None:
+            of_source = rows.sample >= given.n_pool
         if not of_source.any():
             raise ConfigError('Expected regions of a source domain, but got none')
         return rows.take(of_source), rows.take(~of_source)

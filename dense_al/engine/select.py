@@ -1,6 +1,7 @@
 """From a model to a query: what a round of the loop and a single selection share."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,9 @@ def observe_for(
         rng = rng_for(seed, round_number, 'source')
         samples = np.union1d(samples, acquisition.source_samples(manifest.source, rng))
     options = acquisition.recall(before)
+    if options is not None:  # views and dropout are others in each round
+        passes = rng_for(seed, round_number, 'passes')
+        options = replace(options, seed=int(passes.integers(2**31)))
     rows, forward = observe(
         task, acquisition, units, samples, checkpoint, ledger, options, progress, on_half
     )

@@ -23,7 +23,7 @@ class Totals:
     """Sums over answers.
 
     Attributes:
-        units: Units asked and paid, declined ones too.
+        units: Answers, declined ones too; a place that several scans see counts in each of them.
         elements: Pixels or points under an answer in force.
         clicks: Clicks billed.
         seconds: Seconds billed.
