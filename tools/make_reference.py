@@ -30,8 +30,8 @@ HEAD = """# Reference
 
 <!-- Made by tools/make_reference.py from the docstrings; run it again after changing one. -->
 
-Every name that the four dicts take, and its settings with their defaults. A name may stand alone, as
-in `score='Entropy'`, where no setting is given.
+Every name that the four dicts take, and its settings with their defaults. A name may stand alone,
+as in `score='Entropy'`, where no setting is given.
 """
 PARTS: tuple[tuple[str, Registry], ...] = (
     ('acquisition', ACQUISITIONS),

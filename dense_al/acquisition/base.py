@@ -43,7 +43,8 @@ class Selection:
         ledger: What was asked and answered.
         budget: The round's budget.
         pool_elements: Pixels or points of the whole pool, for budgets in percent.
-        n_pool: Samples from this index on are of the source domain, and never asked; None: there is no source domain.
+        n_pool: Samples from this index on are of the source domain, and never asked; None: there is
+            none.
         round_number: The round that asks, -1 for the initial labels.
         prices: (kind, size, sample, objects) -> clicks, seconds, each (N,), of units.
         rng: The only source of randomness.
