@@ -123,9 +123,8 @@ class Composed(Acquisition):
         if self.weight == 'rarity':
             score = F.class_balanced_score(score, rows.category, given.n_classes)
         if self.weight == 'class':
-            counts = given.ledger.class_counts(given.n_classes)
-            factor = (counts.sum() + given.n_classes) / (counts + 1)
-            score = score * factor[rows.category]
+            weights = F.class_weights(given.ledger.class_counts(given.n_classes))
+            score = score * weights[rows.category]
         return replace(rows, score=score)
 
     def order(

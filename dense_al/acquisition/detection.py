@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dense_al.acquisition.base import Acquisition, Selection, check_share, take
+from dense_al.acquisition.functional import class_weights
 from dense_al.acquisition.functional import detection as D
 from dense_al.acquisition.functional.weighted_k_center import weighted_k_center
 from dense_al.acquisition.samplers import FeatureSampler, KCenter, Sampler
@@ -171,7 +172,7 @@ class BoxUncertainty(ImagesWithBoxes):
         boxes = tables[owner, place].astype(np.float64)
         values = self._standardised(boxes[:, 1:]) if self.score == 'MCDropout' else boxes[:, 1]
         if self.weight:
-            weights = D.class_weights(given.ledger.class_counts(given.n_classes))
+            weights = class_weights(given.ledger.class_counts(given.n_classes))
             values = values * weights[boxes[:, 0].astype(np.int64)]
         return D.over_boxes(values, owner, len(rows), self.aggregate)
 

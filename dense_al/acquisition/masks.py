@@ -1,19 +1,20 @@
 """Whole masks of objects whose boxes are drawn, where the model is least certain of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from dense_al.acquisition import functional as F
 from dense_al.acquisition.base import Acquisition, Selection
-from dense_al.acquisition.points import PointUncertainty
+from dense_al.acquisition.points import mask_options, needs_of
 from dense_al.pool import Units
 from dense_al.registry import ACQUISITIONS
-from dense_al.structures import ElementRows, InstancePrediction, Query
+from dense_al.structures import ElementRows, InstancePrediction
 
 
 @ACQUISITIONS.register
-class MaskUncertainty(PointUncertainty):
+class MaskUncertainty(Acquisition):
     """Asks for the whole mask of objects; the others keep their boxes and points.
 
     An object's score is the mean uncertainty over its box; objects that the model says nothing
@@ -28,6 +29,8 @@ class MaskUncertainty(PointUncertainty):
     """
 
     kind = 'instance'
+    observes = frozenset({'labelled'})
+    unit: Any = {'type': 'Image'}
 
     def __init__(
         self,
@@ -37,7 +40,8 @@ class MaskUncertainty(PointUncertainty):
         passes: int = 8,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__(metric=metric, views=views, most=most, passes=passes, dropout=dropout)
+        self.options = mask_options(metric, views, most, passes, dropout)
+        self.metric, self.needs = metric, needs_of(metric)
 
     def observe(self, prediction: InstancePrediction, sample: int, units: Units) -> ElementRows:
         left = np.flatnonzero(~prediction.has_mask)
@@ -55,9 +59,6 @@ class MaskUncertainty(PointUncertainty):
             size=(limits[:, 2:] - limits[:, :2]).prod(axis=1),
             category=np.full(len(left), -1, np.int64),
         )
-
-    def select(self, rows: ElementRows, given: Selection) -> Query:
-        return Acquisition.select(self, rows, given)  # no pixel is drawn
 
     def scored(self, rows: ElementRows, given: Selection) -> ElementRows:
         if self.metric == 'random':

@@ -29,6 +29,43 @@ TRIES = 16  # random draws before the free pixels of a box are listed
 DRAWN = -1  # unit of a row whose pixel is drawn when it is asked
 
 
+def mask_options(
+    metric: str, views: str, most: int | None, passes: int, dropout: float
+) -> MaskOptions:
+    """What is asked of predicted masks, checked; the arguments are those of `PointUncertainty`.
+
+    Raises:
+        ConfigError: An unknown name, or a number out of range.
+    """
+    for name, value, valid in (('metric', metric, METRICS), ('views', views, VIEWS)):
+        if value not in valid:
+            raise ConfigError(
+                f'Unknown `acquisition.{name}` {value!r}. {nearest(str(value), valid)}'
+            )
+    check_counts(passes=passes, most=most)
+    if not isinstance(dropout, (int, float)) or not 0 < dropout < 1:
+        raise ConfigError(f'Expected `acquisition.dropout` between 0 and 1, but got {dropout!r}')
+    mean = metric == 'entropy'
+    most = most or (32 if mean else 8)
+    return MaskOptions(views=views, mean=mean, most=most, passes=passes, dropout=dropout)
+
+
+def needs_of(metric: str) -> frozenset[str]:
+    """What a metric needs of a prediction; `random` needs no masks."""
+    return frozenset({'objects'} if metric == 'random' else {'objects', 'masks'})
+
+
+def check_counts(**counts: int | None) -> None:
+    """Refuses what is no integer of at least 1; None is left to its default."""
+    for name, number in counts.items():
+        if number is None:
+            continue
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise ConfigError(
+                f'Expected `acquisition.{name}` to be an integer of at least 1, but got {number!r}'
+            )
+
+
 @ACQUISITIONS.register
 class PointUncertainty(Acquisition):
     """Asks whether a pixel in an object's box lies on the object.
@@ -70,37 +107,17 @@ class PointUncertainty(Acquisition):
         passes: int = 8,
         dropout: float = 0.5,
     ) -> None:
-        for name, value, valid in (('metric', metric, METRICS), ('views', views, VIEWS)):
-            if value not in valid:
-                raise ConfigError(
-                    f'Unknown `acquisition.{name}` {value!r}. {nearest(str(value), valid)}'
-                )
-        counts = {'candidates': candidates, 'passes': passes}
-        optional = {'per_instance': per_instance, 'most': most}
-        counts.update((name, n) for name, n in optional.items() if n is not None)
-        for name, number in counts.items():
-            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-                raise ConfigError(
-                    f'Expected `acquisition.{name}` to be an integer of at least 1, '
-                    f'but got {number!r}'
-                )
+        self.options = mask_options(metric, views, most, passes, dropout)
+        check_counts(candidates=candidates, per_instance=per_instance)
         for name, distance in (('min_distance', min_distance), ('avoid_outline', avoid_outline)):
             if not isinstance(distance, (int, float)) or not 0 <= distance < np.inf:
                 raise ConfigError(
                     f'Expected `acquisition.{name}` to be a number of at least 0, '
                     f'but got {distance!r}'
                 )
-        if not isinstance(dropout, (int, float)) or not 0 < dropout < 1:
-            raise ConfigError(
-                f'Expected `acquisition.dropout` between 0 and 1, but got {dropout!r}'
-            )
         self.metric, self.offered = metric, per_instance or candidates
         self.min_distance, self.avoid_outline = float(min_distance), float(avoid_outline)
-        self.needs = frozenset({'objects'} if metric == 'random' else {'objects', 'masks'})
-        most = most or (32 if metric == 'entropy' else 8)
-        self.options = MaskOptions(
-            views=views, mean=metric == 'entropy', most=most, passes=passes, dropout=dropout
-        )
+        self.needs = needs_of(metric)
 
     def observe(self, prediction: InstancePrediction, sample: int, units: Units) -> ElementRows:
         height, width = prediction.size

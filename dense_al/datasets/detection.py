@@ -6,10 +6,10 @@ from typing import Any
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
-from dense_al.datasets.images import UnreadableSampleError
+from dense_al.datasets.images import through_pipeline
 from dense_al.pool import BoxStore, InstanceStore, TagStore
 
-TRIES = 50
+TRIES = 50  # a random crop without objects gives nothing
 KEPT = ('img_path', 'img_id', 'height', 'width', 'proposals')
 
 
@@ -97,18 +97,8 @@ class PoolDetDataset(BaseDataset):
         return [self._is_full(s) for s in self._samples]
 
     def __getitem__(self, idx: int) -> Any:
-        # mmengine would put another sample in the place of one that fails.
         path = self._records[self._samples[idx]]['img_path']
-        for _ in range(TRIES):
-            try:
-                data = self.pipeline(self.get_data_info(idx))
-            except Exception as error:
-                raise UnreadableSampleError(f'Could not load {path}: {error}') from error
-            if data is not None:  # a random crop without objects gives nothing
-                return data
-        raise UnreadableSampleError(
-            f'Could not load {path}: the pipeline returned nothing {TRIES} times'
-        )
+        return through_pipeline(self.pipeline, lambda: self.get_data_info(idx), path, TRIES)
 
 
 def corners(box: Sequence[float]) -> list[list[float]]:

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATA_SAMPLERS
 
-from dense_al.datasets.images import UnreadableSampleError
+from dense_al.datasets.images import through_pipeline
 from dense_al.datasets.level_sampler import TwoGroupSampler
 from dense_al.datasets.segmentation import PoolSegDataset
 
@@ -36,15 +36,8 @@ class SourceSegDataset(BaseDataset):
         return {'reduce_zero_label': False, 'label_map': None, **info, 'seg_fields': []}
 
     def __getitem__(self, idx: int) -> Any:
-        # mmengine would put another sample in the place of one that fails.
         path = self._records[idx]['img_path']
-        try:
-            data = self.pipeline(self.get_data_info(idx))
-        except Exception as error:
-            raise UnreadableSampleError(f'Could not load {path}: {error}') from error
-        if data is None:
-            raise UnreadableSampleError(f'Could not load {path}: the pipeline returned nothing')
-        return data
+        return through_pipeline(self.pipeline, lambda: self.get_data_info(idx), path)
 
 
 class DomainsDataset:

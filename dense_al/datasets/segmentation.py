@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import DATASETS, TRANSFORMS
 
-from dense_al.datasets.images import UnreadableSampleError
+from dense_al.datasets.images import through_pipeline
 from dense_al.pool import AnswerStore
 from dense_al.registry import type_name
 from dense_al.structures import IGNORE
@@ -52,16 +52,8 @@ class PoolSegDataset(BaseDataset):
         return info
 
     def __getitem__(self, idx: int) -> Any:
-        # mmengine would put another sample in the place of one that fails.
-        try:
-            data = self.pipeline(self.get_data_info(idx))
-        except Exception as error:
-            path = self._records[self._samples[idx]]['img_path']
-            raise UnreadableSampleError(f'Could not load {path}: {error}') from error
-        if data is None:
-            path = self._records[self._samples[idx]]['img_path']
-            raise UnreadableSampleError(f'Could not load {path}: the pipeline returned nothing')
-        return data
+        path = self._records[self._samples[idx]]['img_path']
+        return through_pipeline(self.pipeline, lambda: self.get_data_info(idx), path)
 
 
 @TRANSFORMS.register_module()

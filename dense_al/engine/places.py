@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dense_al.acquisition.functional import region_mean
+from dense_al.acquisition.functional import region_sum
 from dense_al.structures import Answer, ElementRows, Query, by_sample
 
 
@@ -67,9 +67,7 @@ def places_of(rows: ElementRows, units: Any, kind: str, asked: np.ndarray) -> Pl
     score = np.bincount(group, rows.score * share, n)
     features = None
     if rows.features is not None:
-        counts = np.bincount(group, minlength=n)[:, None]
-        mean = region_mean(rows.features * share[:, None], group, n) * counts
-        features = mean.astype(np.float32)
+        features = region_sum(rows.features * share[:, None], group, n).astype(np.float32)
     return Places(replace(one, score=score, features=features), tuple(members), rows)
 
 

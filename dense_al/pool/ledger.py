@@ -61,14 +61,6 @@ class Ledger:
         """Answers in force that were given by people, or stand for theirs."""
         return [a for a in self.in_force() if a.source != MODEL]
 
-    def with_round(self, answers: Iterable[Answer]) -> 'Ledger':
-        """A ledger that also holds `answers`; this one stays as it is."""
-        new = Ledger()
-        new._paid = list(self._paid)
-        new._current = dict(self._current)
-        new._add(answers)
-        return new
-
     def in_force(self, round_number: int | None = None) -> list[Answer]:
         """Answers with a label that a trainer of this round may use, oldest first.
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dense_al.groups import region_mean
 from dense_al.machine import cores
 from dense_al.progress import bar
 from dense_al.regions.base import Regions, check_integer
@@ -108,11 +107,6 @@ class RegionMaps:
         scan = self._scan(sample)
         points = scan.points()
         return world_of(points, scan.record.pose).astype(np.float32) if world else points
-
-    def centres(self, sample: int) -> np.ndarray:
-        """(R, 3) float64 means of a scan's regions, metres in the world of its sequence."""
-        labels = self.map(sample)[:, 0]
-        return region_mean(self.points(sample), labels, len(self.sizes(sample)))
 
     def groups(self, sample: int) -> np.ndarray | None:
         """(R, k) int64 what place each region stands for, the same in all frames of the sequence.

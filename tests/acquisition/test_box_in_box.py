@@ -271,12 +271,13 @@ def test_class_balanced_random_needs_tags_and_counts_what_is_labelled():
     )
     with pytest.raises(ConfigError, match='ImageTags'):
         pick(ClassBalancedRandom(), rows, Budget(1))
-    ledger = Ledger([tagged([[0], [0], [0], [1], [2], []])])
+    tags = tagged([[0], [0], [0], [1], [2], []])
+    ledger = Ledger([tags])
     first = pick(ClassBalancedRandom(), rows, Budget(3), ledger)
     assert sorted(first.sample.tolist())[1:] == [3, 4] and first.sample.min() < 3
     label = Boxes([[0, 0, 1, 1]], [1]).encode()
     done = Answer(3, -1, 0, 'image', 'answered', 'x', 1, 1, 0, 0, -1, label)
-    ledger = ledger.with_round([done])
+    ledger = Ledger([tags, [done]])
     for seed in range(4):
         query = pick(ClassBalancedRandom(), rows, Budget(2), ledger, seed)
         assert 4 in query.sample and 3 not in query.sample

@@ -152,9 +152,10 @@ def test_units_asked_of_people():
 
 
 def test_objects_that_have_a_box():
-    ledger = Ledger([[answer(BOXES), answer(DRAWN, 1), answer(None, 2)], [point(True, 1, 1)]])
+    rounds = [[answer(BOXES), answer(DRAWN, 1), answer(None, 2)], [point(True, 1, 1)]]
+    ledger = Ledger(rounds)
     assert ledger.objects == 4 and Ledger().objects == 0
-    fewer = ledger.with_round([answer(Boxes([[0, 0, 1, 1]], [0]))])
+    fewer = Ledger([*rounds, [answer(Boxes([[0, 0, 1, 1]], [0]))]])
     assert fewer.objects == 3
 
 

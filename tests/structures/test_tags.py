@@ -43,10 +43,11 @@ def test_boxes_tell_the_tags_and_more():
 
 
 def test_tags_leave_an_image_to_be_asked_and_count_no_objects():
-    ledger = Ledger([[answer(s, 'tags', Tags([1])) for s in range(3)]])
+    tags = [answer(s, 'tags', Tags([1])) for s in range(3)]
+    ledger = Ledger([tags])
     assert len(ledger.whole_samples()) == 0 and ledger.totals().elements == 0
     assert ledger.class_counts(3).tolist() == [0, 0, 0]
-    full = ledger.with_round([answer(2, 'image', Boxes([[0, 0, 1, 1]], [1]))])
+    full = Ledger([tags, [answer(2, 'image', Boxes([[0, 0, 1, 1]], [1]))]])
     assert full.whole_samples().tolist() == [2] and full.totals().elements == 64
     parts = views(full)
     assert parts['full'].tolist() == [2] and parts['tags'].tolist() == [0, 1]

@@ -15,6 +15,7 @@ from dense_al.acquisition.functional.domain import (
     aada_score,
     best_versus_second_best,
     class_balanced_score,
+    class_weights,
     top_count,
 )
 from dense_al.acquisition.functional.inter_frame import inter_frame_scores, search_tree
@@ -64,6 +65,7 @@ __all__ = [
     'category_density',
     'cdal_select',
     'class_balanced_score',
+    'class_weights',
     'clue_select',
     'd2ada_budgets',
     'density_order',

@@ -172,19 +172,6 @@ def most_alike_greedy(
     return farthest_first(least, labelled, n, rank, lambda row: rows @ rows[row])
 
 
-def class_weights(counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(n + C) / (n_c + 1): classes that are rare among the n labelled objects count more.
-
-    Args:
-        counts: (C,) labelled objects of each class.
-
-    >>> class_weights(np.array([3, 0])).tolist()
-    [1.25, 5.0]
-    """
-    counts = np.asarray(counts, np.float64)
-    return (counts.sum() + len(counts)) / (counts + 1)
-
-
 def over_boxes(
     values: NDArray[np.floating], owner: NDArray[np.integer], n: int, how: str
 ) -> NDArray[np.float64]:

@@ -87,6 +87,21 @@ def best_versus_second_best(probs: Any, axis: int = -1) -> Any:
     return out if isinstance(probs, torch.Tensor) else out.numpy()
 
 
+def class_weights(counts: ArrayLike) -> NDArray[np.float64]:
+    """(n + C) / (n_c + 1): classes that are rare among the n labelled units count more.
+
+    Args:
+        counts: (C,) labelled units or objects of each class.
+
+    References: Riedlinger et al. 2023.
+
+    >>> class_weights([3, 0]).tolist()
+    [1.25, 5.0]
+    """
+    counts = np.asarray(counts, np.float64)
+    return (counts.sum() + len(counts)) / (counts + 1)
+
+
 def class_balanced_score(
     score: ArrayLike, category: ArrayLike, n_classes: int
 ) -> NDArray[np.float64]:
