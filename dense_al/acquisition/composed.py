@@ -108,7 +108,7 @@ class Composed(Acquisition):
         if (function, sample) in self._fixed:
             return self._fixed[function, sample]
         if 'points' in function.needs:
-            points = units.points(sample, world=False)  # type: ignore[attr-defined]
+            points = units.points(sample, world=False)
             values = function.of_points(prediction.probs, points)
         else:
             values = function(prediction.probs)

@@ -116,11 +116,11 @@ class InterFrame(Acquisition):
         self.halo = self._window.reach
 
     def observe(self, prediction: SegPrediction, sample: int, units: Units) -> ElementRows:
-        manifest = units.manifest  # type: ignore[attr-defined]
+        manifest = units.manifest
         sequences = manifest.sequences
         done = self._window.close() if sequences[sample] != self._sequence else []
         self._sequence = sequences[sample]
-        points = units.points(sample)  # type: ignore[attr-defined]
+        points = units.points(sample)
         probs, search = self._searchable(prediction.probs[..., 0].T.contiguous(), points)
         frame = _Frame(
             sample=sample,

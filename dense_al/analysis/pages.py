@@ -123,7 +123,7 @@ def compared(study: Study, entries: Sequence[Entry]) -> str:
             f'not told apart from {reference}': [d.label for d in known if d.sign == 0],
         }
         told += [f'{", ".join(labels)} {where}' for where, labels in names.items() if labels]
-    return '; '.join(told) or f'no pairs with {study.baseline} yet'
+    return '; '.join(told) or f'fewer than two pairs of runs with {study.baseline}, no interval'
 
 
 def _claim_sentence(study: Study, v: Verdict) -> str:
@@ -156,6 +156,14 @@ def _index_row(study: Study, entries: Sequence[Entry]) -> tuple[str, ...]:
     return link, runs, _told(study, entries), compared(study, entries)
 
 
+def _in_the_end(study: Study, entries: Sequence[Entry]) -> str:
+    """What the baseline has after the last round, beside which a claim is to be seen."""
+    for entry in entries_of(entries, METHOD):
+        if entry.label == study.baseline and math.isfinite(shares_of(entries, entry)[0][-1]):
+            return f'; {study.baseline} {_percent(shares_of(entries, entry)[0][-1])} in the end'
+    return ''
+
+
 def _told(study: Study, entries: Sequence[Entry]) -> str:
     """The claim and how its methods stand to it, else what all methods have in the end."""
     if study.claim is not None:
@@ -163,9 +171,10 @@ def _told(study: Study, entries: Sequence[Entry]) -> str:
         told = []
         for v in judge(study, entries):
             share = f', {_percent(v.share)}' if math.isfinite(v.share) else ''
-            told.append(f'{v.label} {words[v.reached]}{share}')
+            seeds = f' ({v.seeds} of {len(study.seeds)} seeds)' * (0 < v.seeds < len(study.seeds))
+            told.append(f'{v.label} {words[v.reached]}{share}{seeds}')
         claimed = f'{_percent(study.claim.share)} at {_percent(study.claim.at)} of the labels'
-        return f'claimed: {claimed}; {"; ".join(told)}'
+        return f'claimed: {claimed}; {"; ".join(told)}{_in_the_end(study, entries)}'
     last = [shares_of(entries, e)[0][-1] for e in entries_of(entries, METHOD)]
     if not last or math.isnan(last[0]):
         return ''

@@ -93,7 +93,12 @@ def _check_pixels(task: Task, oracle: Oracle, acquisitions: Sequence[Acquisition
 
 
 def _check_points(task: Task, oracle: Oracle, acquisition: Acquisition) -> None:
-    """Refuses points where the model cannot learn from them."""
+    """Refuses points where the model cannot learn from them, and settings of outlines without."""
+    if oracle.unsure and task.form != 'masks':
+        raise ConfigError(
+            f'Expected a model with masks, as `oracle.unsure` {oracle.unsure} is about points near '
+            f'outlines, but got one that learns {task.form}'
+        )
     if oracle.points is not None and not task.learns_points:
         raise ConfigError(
             'Expected a model that learns masks from points, as `oracle.points` is '

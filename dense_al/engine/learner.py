@@ -281,10 +281,9 @@ class Learner:
 
     def _digests(self, query: Query) -> dict[int, str]:
         """Sample -> hash of its map, for all whose regions are asked; {} for other units."""
-        digest = getattr(self.units, 'digest', None)
-        if query.kind != 'region' or digest is None:
+        if query.kind != 'region':
             return {}
-        return {sample: digest(sample) for sample in query.by_sample}
+        return {sample: self.units.digest(sample) for sample in query.by_sample}
 
     def _check_maps(self) -> None:
         """Checks that regions that were asked are still the same pixels or points.
@@ -294,7 +293,7 @@ class Learner:
         """
         for round_number in range(INITIAL, self.rounds.count):
             for sample, digest in self.store.maps(round_number).items():
-                if self.units.digest(sample) != digest:  # type: ignore[attr-defined]
+                if self.units.digest(sample) != digest:
                     raise ConfigError(
                         f'Expected the regions of `{self.task.manifest.names[sample]}` as they '
                         f'were asked in round {round_number}, but they have changed since; answers '

@@ -6,11 +6,11 @@ all samples.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from dense_al.acquisition.functional import region_sum
+from dense_al.pool import Units
 from dense_al.structures import Answer, ElementRows, Query, by_sample
 
 
@@ -42,7 +42,7 @@ class Places:
         return replace(Query.of_rows(query.kind, rows), score=score)
 
 
-def places_of(rows: ElementRows, units: Any, kind: str, asked: np.ndarray) -> Places:
+def places_of(rows: ElementRows, units: Units, kind: str, asked: np.ndarray) -> Places:
     """Brings the rows of each place together.
 
     Args:
@@ -71,7 +71,7 @@ def places_of(rows: ElementRows, units: Any, kind: str, asked: np.ndarray) -> Pl
     return Places(replace(one, score=score, features=features), tuple(members), rows)
 
 
-def billed_once(answers: Sequence[Answer], units: Any) -> list[Answer]:
+def billed_once(answers: Sequence[Answer], units: Units) -> list[Answer]:
     """The answers, of which those about a place that was answered before in the list cost nothing.
 
     Args:
@@ -91,7 +91,7 @@ def billed_once(answers: Sequence[Answer], units: Any) -> list[Answer]:
     ]
 
 
-def place_of_rows(rows: ElementRows | Query, kind: str, units: Any) -> np.ndarray | None:
+def place_of_rows(rows: ElementRows | Query, kind: str, units: Units) -> np.ndarray | None:
     """(N,) int64 of each row the first row about the same place; None for units of one sample.
 
     Args:
@@ -104,15 +104,15 @@ def place_of_rows(rows: ElementRows | Query, kind: str, units: Any) -> np.ndarra
     return _place(rows.sample, rows.unit, units)
 
 
-def _place(sample: np.ndarray, unit: np.ndarray, units: Any) -> np.ndarray | None:
-    groups = getattr(units, 'groups', None)
-    if groups is None or (cells := groups(int(sample[0]))) is None:
+def _place(sample: np.ndarray, unit: np.ndarray, units: Units) -> np.ndarray | None:
+    cells = units.groups(int(sample[0]))
+    if cells is None:
         return None
     sequences = units.manifest.sequences
     number = {name: i for i, name in enumerate(dict.fromkeys(sequences))}
     found = np.zeros((len(sample), 1 + cells.shape[1]), np.int64)
     for one, here in by_sample(sample).items():
         found[here, 0] = number[sequences[one]]
-        found[here, 1:] = groups(one)[unit[here]]
+        found[here, 1:] = np.asarray(units.groups(one))[unit[here]]
     _, first, place = np.unique(found, axis=0, return_index=True, return_inverse=True)
     return first[place.ravel()]

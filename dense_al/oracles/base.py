@@ -105,7 +105,7 @@ class Oracle(ABC):
             raise ConfigError(
                 f'Expected `oracle.dominant` to be True or False, but got {dominant!r}'
             )
-        self.points, self.dominant = points, dominant
+        self.points, self.dominant, self.unsure = points, dominant, 0.0
         self.prices = Prices(prices)
         self.ask_declined_again = ask_declined_again
 

@@ -3,7 +3,7 @@
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from dense_al.structures import IGNORE, Answer, Manifest, Pixels
 
 
 class Units(Protocol):
-    """The units a sample is divided into."""
+    """The units the samples of a manifest are divided into."""
+
+    manifest: Manifest
 
     def map(self, sample: int) -> np.ndarray:
         """(H, W) int32 unit id of each pixel."""
@@ -19,6 +21,18 @@ class Units(Protocol):
 
     def sizes(self, sample: int) -> np.ndarray:
         """(R,) int64 pixels of each unit."""
+        ...
+
+    def digest(self, sample: int) -> str:
+        """Hash of what `map` gives, by which a change is found."""
+        ...
+
+    def groups(self, sample: int) -> np.ndarray | None:
+        """(R, k) int64 places, where several samples see the same ones; None where not."""
+        ...
+
+    def points(self, sample: int, world: bool = True) -> np.ndarray:
+        """(N, 3) float32 x, y, z in metres of the points of a sample that is a scan."""
         ...
 
 
@@ -30,7 +44,7 @@ class WholeImages:
         units: What else they are divided into; gives `points` of scans.
     """
 
-    def __init__(self, manifest: Manifest, units: Any = None) -> None:
+    def __init__(self, manifest: Manifest, units: Units | None = None) -> None:
         self.manifest, self._units = manifest, units
 
     def map(self, sample: int) -> np.ndarray:
@@ -41,8 +55,17 @@ class WholeImages:
         """(1,) int64 pixels of the sample."""
         return self.manifest.areas[sample : sample + 1]
 
+    def digest(self, sample: int) -> str:
+        """Of the size, which is all that the map follows from."""
+        return 'x'.join(map(str, self.manifest.size(sample)))
+
+    def groups(self, sample: int) -> None:
+        """No two samples show the same place."""
+
     def points(self, sample: int, world: bool = True) -> np.ndarray:
-        """(N, 3) float32 x, y, z of a scan's points in metres, see `RegionMaps.points`."""
+        """Those of the scan, see `RegionMaps.points`."""
+        if self._units is None:
+            raise ValueError('Expected scans, but got samples without points')
         return self._units.points(sample, world)
 
 

@@ -23,11 +23,11 @@ class GridUnits:
     """
 
     def __init__(self, manifest: Manifest, size: int = 4) -> None:
-        self._manifest, self._size = manifest, size
+        self.manifest, self._size = manifest, size
 
     def map(self, sample: int) -> np.ndarray:
         """(H, W) int32 cell of each pixel."""
-        height, width = self._manifest.size(sample)
+        height, width = self.manifest.size(sample)
         columns = -(-width // self._size)
         y = np.arange(height)[:, None] // self._size
         x = np.arange(width)[None, :] // self._size
@@ -36,6 +36,17 @@ class GridUnits:
     def sizes(self, sample: int) -> np.ndarray:
         """(R,) int64 pixels of each cell."""
         return np.bincount(self.map(sample).ravel())
+
+    def digest(self, sample: int) -> str:
+        """Of all that the map follows from."""
+        return f'{self._size} {self.manifest.size(sample)}'
+
+    def groups(self, sample: int) -> None:
+        """No two samples show the same place."""
+
+    def points(self, sample: int, world: bool = True) -> np.ndarray:
+        """There are none."""
+        raise ValueError('Expected scans, but got images')
 
 
 class StubTask:

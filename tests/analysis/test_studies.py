@@ -220,7 +220,7 @@ def test_an_interrupted_study_has_a_page_that_grows(study, load, tmp_path):
     first = study_page(study, load(), None)
     assert '4 of 12 runs' in first and '| entropy | 1 of 3 |' in first
     assert (
-        'no pairs with random yet' in first
+        'fewer than two pairs of runs with random' in first
         and '±' not in first.split('## Measured')[1].split('|', 1)[1]
     )
     store_all(tmp_path / 'cells', [1, 2])
