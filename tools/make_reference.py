@@ -62,7 +62,8 @@ def page() -> str:
     parts = [HEAD]
     for field, registry in PARTS:
         parts.append(f'\n## `{field}`\n')
-        parts += [entry(registry.get(name, field)) for name in sorted(registry.names)]
+        classes = [registry.get(name, field) for name in sorted(registry.names)]
+        parts += [entry(cls) for cls in classes if cls.__module__.startswith('dense_al.')]
     for field, cls in (('budget', Budget), ('rounds', Rounds)):
         parts.append(f'\n## `{field}`\n{settings(cls)}')
     return ''.join(parts)

@@ -135,9 +135,10 @@ class Grid:
         return commands
 
     def _command(self, config: str, seed: int, *more: str) -> Command:
-        folder = str(self.folder(config, seed))
-        base = [sys.executable, str(TRAIN), config, '--seed', str(seed), '--work-dir', folder]
-        return Command([*base, '--resume', *more, *self.options])
+        folder = self.folder(config, seed)
+        base = [sys.executable, str(TRAIN), config, '--seed', str(seed), '--work-dir', str(folder)]
+        resume = ['--resume'] if RunStore(folder).begun else []
+        return Command([*base, *resume, *more, *self.options])
 
     def _all(self, commands: list[Command]) -> None:
         """Runs commands in parallel.

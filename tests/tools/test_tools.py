@@ -170,7 +170,7 @@ def test_an_unknown_stock_config_names_the_nearest(tmp_path):
 def test_the_four_dicts_are_needed(tmp_path, name):
     path = tmp_path / 'mine.py'
     path.write_text(STOCK.replace(f'{name} =', f'{name}s ='))
-    with pytest.raises(ConfigError, match=f'Expected the dict `{name}`.*Did you mean `{name}s`'):
+    with pytest.raises(ConfigError, match=f'Unknown dict `{name}s`. Did you mean `{name}`'):
         load_config(path)
 
 
