@@ -25,6 +25,7 @@ from typing import Any
 
 import stock_reasons as why
 import torch
+from mmengine.evaluator import Evaluator
 from stock_data import NoStandIn, overrides
 from stock_table import FIELDS, read_rows, summary
 
@@ -218,7 +219,7 @@ class Trial:
         return self._blamed(cfg, refusals[-1])
 
     def _blamed(self, cfg: Any, error: Exception) -> tuple[str, str, dict[str, str]]:
-        """Whether an error is the framework's own, which cannot build the model either."""
+        """Whether an error is the framework's own, which cannot build model or metric either."""
         from mmengine.registry import MODELS
 
         try:
@@ -226,8 +227,12 @@ class Trial:
                 surgery.local_norms(cfg.model)
                 model = MODELS.build(cfg.model)
             self._parameters = sum(p.numel() for p in model.parameters())
+            for metric in surgery.listed(cfg.val_evaluator):  # whose data are not on this machine
+                Evaluator([{k: v for k, v in metric.items() if k != 'ann_file'}])
         except Exception as own:
             return why.cause(own), why.brief(own), {}
+        if (kind := why.cause(error)) in (why.PACKAGES, why.WEIGHTS):
+            return kind, why.brief(error), {}
         refused = isinstance(error, ConfigError) and not str(error).startswith('Could not build')
         return why.REFUSED if refused else why.BUG, why.brief(error), {}
 

@@ -24,7 +24,8 @@ OURS = (PASSES, REFUSED, BUG)  # what the framework itself can build here
 SIGNS = (
     (OPERATORS, ('compiled operators', 'mmcv._ext', 'MultiScaleDeformableAttention')),
     (WEIGHTS, ('load_state_dict', 'huggingface', 'urlopen', 'URLError', 'ConnectionError',
-               'checkpoint', 'Max retries', 'from_pretrained', 'Name or service')),
+               'checkpoint', 'a file of weights', 'Max retries', 'from_pretrained',
+               'Name or service')),
     (PACKAGES, ('No module named', 'not installed', 'lease install', 'pip install',
                 'is not in the mmpretrain', 'mmpretrain', 'timm')),
 )  # fmt: skip

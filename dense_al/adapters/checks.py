@@ -168,6 +168,8 @@ def check_weights(cfg: Config) -> None:
     """
     for node in surgery.dicts(cfg['model']):
         for given in surgery.listed(node.get('init_cfg')):
+            if isinstance(given, dict) and 'type' not in given:
+                continue  # some backbones read a checkpoint from it themselves
             name = given.get('type') if isinstance(given, dict) else given
             _check_name(name, WEIGHT_INITIALIZERS, 'init_cfg.type')
     for field, path in _weights(cfg):
@@ -199,6 +201,9 @@ def _weights(cfg: Config) -> list[tuple[str, Any]]:
     for node in surgery.dicts(cfg['model']):
         if node.get('type') == 'Pretrained':
             named.append(('init_cfg.checkpoint', node.get('checkpoint')))
+        given = node.get('init_cfg')
+        if isinstance(given, dict) and 'type' not in given and 'checkpoint' in given:
+            named.append(('init_cfg.checkpoint', given['checkpoint']))
         if isinstance(node.get('pretrained'), str):
             named.append(('pretrained', node['pretrained']))
     return named
@@ -233,7 +238,7 @@ def check_training(
         surgery.set_length(cfg, iterations, epochs, per_epoch=1, old_per_epoch=1)
     for i, hook in enumerate(surgery.listed(cfg.get('custom_hooks'))):
         with naming(f'custom_hooks[{i}]'):
-            HOOKS.build(dict(hook))
+            HOOKS.build({k: v for k, v in hook.items() if k != 'priority'})  # the runner takes it
     if 'Amp' in str(cfg['optim_wrapper'].get('type')):
         return  # it can be built on a GPU only
     optimizer = cfg['optim_wrapper'].get('optimizer')

@@ -241,6 +241,18 @@ rounds = dict(count=5, epochs=12, metric='coco/bbox_mAP', initial=dict(budget=di
 BASES = ('retinanet/retinanet_r50_fpn_1x_coco.py', 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
 
 
+def test_hooks_with_a_priority_and_backbones_that_read_weights_themselves(config, tmp_path, caplog):
+    more = (
+        "custom_hooks = [dict(type='CheckInvalidLossHook', interval=50, priority='VERY_LOW')]\n"
+        "model = dict(backbone=dict(init_cfg=dict(_delete_=True, checkpoint='{path}')))\n"
+    )
+    path = config('entropy', more=more.format(path='https://somewhere/weights.pth'))
+    assert run(path, tmp_path / 'run', '--dry-run') == 0
+    path = config('entropy', more=more.format(path='nowhere.pth'))
+    assert run(path, tmp_path / 'run', '--dry-run') == 2
+    assert '`init_cfg.checkpoint` to be a file of weights' in caplog.text
+
+
 @pytest.mark.parametrize('base', BASES)
 def test_stock_configs_and_ten_lines(base, glyphs, tmp_path, capsys, monkeypatch):
     from dense_al.sandbox import GlyphsSpec, write_glyphs
