@@ -37,7 +37,7 @@ def summary(rows: Rows, shipped: dict[str, int], command: str) -> str:
     )
     return '\n'.join(
         [
-            '# Stock configs',
+            '# Stock configs' + ', beyond the dry run' * ('--forward' in command),
             '',
             f'`{command}`: dry runs of the configs that the installed packages ship, with the four',
             'dicts added and their data sets replaced by tiny ones; models have weights of no',

@@ -62,6 +62,17 @@ def _check_near_misses(cfg: Config) -> None:
             raise ConfigError(f'Unknown dict `{key}`. {nearest(key, ours)}')
 
 
+def check_file(path: Path) -> None:
+    """Raises `ConfigError` unless a path names a file, with the names beside it that come near."""
+    if path.is_dir():
+        raise ConfigError(f'Expected a config file, but {path} is a folder')
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
+        raise ConfigError(
+            f'Expected a config file, but {path} does not exist. {nearest(path.name, siblings)}'
+        )
+
+
 def read_config(path: str | Path, environment: bool = True) -> Config:
     """Reads an mmengine config, which need not have the four dicts.
 
@@ -74,10 +85,7 @@ def read_config(path: str | Path, environment: bool = True) -> Config:
         ConfigError: No such file, one that cannot be read, or a missing `_base_`.
     """
     path = Path(path)
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        raise ConfigError(f'Expected a config file, but {path} does not exist. '
-                          f'{nearest(path.name, siblings)}')  # fmt: skip
+    check_file(path)
     ops.install()  # modules that the config imports may load mmdet or mmseg
     with tempfile.TemporaryDirectory(prefix='dense_al_') as folder:
         try:

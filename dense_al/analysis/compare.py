@@ -19,6 +19,7 @@ from dense_al.analysis.cells import (
 from dense_al.analysis.curves import Curve, load_curve
 from dense_al.analysis.runs import load_run
 from dense_al.analysis.statistics import SummaryRow, gap_closed
+from dense_al.config import check_file
 from dense_al.engine import RunStore
 from dense_al.machine import cores
 
@@ -204,5 +205,4 @@ def _check(configs: Sequence[str]) -> None:
     if len(set(names)) != len(names):
         raise ValueError(f'Expected configs of different names, but got {names}')
     for config in configs:
-        if not Path(config).is_file():
-            raise ValueError(f'Expected a config file, but {config} does not exist')
+        check_file(Path(config))

@@ -247,6 +247,6 @@ def _check(learner: Learner, parts: list[Part], shares: list[float]) -> None:
         each = ', '.join(f'{100 * share:.4g} %' for share in shares)
         raise ConfigError(
             f'Expected the budgets of all rounds together to be at most the pool, but they are '
-            f'{100 * max(asked.values()):.4g} % of it ({each}; initial labels first, in {unit}); '
+            f'{100 * max(asked.values()):,.1f} % of it ({each}; initial labels first, in {unit}); '
             'lower `budget.per_round` or `rounds.count`'
         )
