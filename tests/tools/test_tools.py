@@ -11,7 +11,7 @@ from PIL import Image
 from dense_al.config import load_config
 from dense_al.engine import RunStore
 from dense_al.engine.main import MISTAKE, main
-from dense_al.registry import ConfigError
+from dense_al.registry import SCORES, ConfigError
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 sys.path.insert(0, str(TOOLS))
@@ -181,6 +181,8 @@ def test_the_method_of_the_readme_runs(small_config, tmp_path, monkeypatch):
     used = next(b for b in blocks if b.startswith('custom_imports'))
     (tmp_path / 'my_method.py').write_text(method)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(SCORES, '_classes', dict(SCORES._classes))  # gone afterwards
+    monkeypatch.delitem(sys.modules, 'my_method', raising=False)
     path = small_config(
         more=used.replace('acquisition = dict(', 'acquisition = dict(_delete_=True, ')
     )
@@ -188,3 +190,4 @@ def test_the_method_of_the_readme_runs(small_config, tmp_path, monkeypatch):
     assert main([path, '--work-dir', str(tmp_path / 'run'), *options]) == 0
     scores = RunStore(tmp_path / 'run').query(0).score
     assert (scores <= 1).all() and (scores > 0).all()
+    sys.modules.pop('my_method')
