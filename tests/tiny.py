@@ -162,8 +162,8 @@ def write_coco17(folder):
     for split in ('train', 'val'):
         (root / f'{split}2017').symlink_to(world / 'images' / split)
         found = json.loads((world / f'annotations/instances_{split}.json').read_text())
-        for category, name in zip(found['categories'], CocoDataset.METAINFO['classes']):
-            category['name'] = name
+        names = CocoDataset.METAINFO['classes']
+        found['categories'] = [dict(id=i + 1, name=name) for i, name in enumerate(names)]
         path = root / f'annotations/instances_{split}2017.json'
         path.write_text(json.dumps(found))
     return root

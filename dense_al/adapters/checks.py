@@ -300,6 +300,8 @@ def check_evaluator(cfg: Config, dataset: Any) -> None:
     Raises:
         ConfigError: One of them cannot be built.
     """
+    if not isinstance(cfg['val_dataloader'].get('sampler'), dict):
+        raise ConfigError('Expected `val_dataloader.sampler`, which mmengine needs, but got none')
     with naming('val_dataloader'):
         Runner.build_dataloader({**copy.deepcopy(cfg['val_dataloader']), 'dataset': dataset})
     with naming('val_evaluator'), _quiet():

@@ -1,9 +1,11 @@
 """Classes of data and model: they must be the same everywhere, in the same order."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from dense_al.registry import ConfigError
+from dense_al.registry import ConfigError, nearest
 
 # Parts of models whose heads tell the classes of the data; others tell something else.
 HEADS = ('decode_head', 'auxiliary_head', 'bbox_head', 'roi_head', 'mask_head', 'panoptic_head')
@@ -25,11 +27,23 @@ def check_names(datasets: Sequence[Any], field: str) -> None:
         known = getattr(dataset, 'cat_ids', None)
         names = dataset.metainfo.get('classes') or ()
         if known is not None and len(known) != len(names):
+            file = getattr(dataset, 'ann_file', '')
+            there = _categories(file)
+            lost = [str(name) for name in names if name not in there]
             raise ConfigError(
-                f'Expected the categories of {getattr(dataset, "ann_file", "the annotations")} to '
-                f'have all of `{field}.metainfo.classes` {list(names)}, but only {len(known)} of '
-                f'these {len(names)} names are there'
+                f'Expected the categories of {file} to have all of `{field}.metainfo.classes`, but '
+                f'only {len(known)} of these {len(names)} names are there'
+                + (f'; {lost[0]!r} is not. {nearest(lost[0], there)}' if lost and there else '')
             )
+
+
+def _categories(file: str) -> list[str]:
+    """Names of the categories in a COCO file, none where it cannot be read."""
+    try:
+        content = json.loads(Path(file).read_text(encoding='utf-8'))
+        return [str(category['name']) for category in content['categories']]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def check_evaluated(classes: Sequence[str], dataset: Any) -> None:

@@ -286,7 +286,10 @@ DATA = '{split}_dataloader = dict(dataset=dict(metainfo=dict(classes={classes}))
     ('more', 'message'),
     [
         ('model = dict(bbox_head=dict(num_classes=3))\n', '`model.bbox_head.num_classes` to be 10'),
-        (DATA.format(split='train', classes=('0', '1', 'x')), 'only 2 of these 3 names are there'),
+        (
+            DATA.format(split='train', classes=('0', '1', 'x')),
+            "only 2 of these 3 names are there; 'x' is not. Valid names: 0",
+        ),
         (DATA.format(split='val', classes=('0', 'y')), 'only 1 of these 2 names are there'),
         (DATA.format(split='val', classes=('1', '0')), 'Expected the classes of the pool in'),
     ],

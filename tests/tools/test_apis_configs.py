@@ -1,11 +1,12 @@
 """The configs of APIS and PointSup on COCO as it lies on a disk: they load, build and run."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip('mmdet')
+
+from tiny import write_coco17  # noqa: E402
 
 from dense_al.engine import INITIAL, RunStore  # noqa: E402
 from dense_al.engine.main import main  # noqa: E402
@@ -36,27 +37,6 @@ env_cfg = dict(dist_cfg=dict(backend='gloo'))
 model = dict(backbone=dict(init_cfg=None))
 rounds = dict(count={count}, iterations={iterations})
 """
-
-
-def write_coco17(folder):
-    """`folder/coco` with `train2017` and `val2017`: glyphs under the names of COCO's classes."""
-    from mmdet.datasets import CocoDataset
-
-    from dense_al.sandbox import GlyphsSpec, write_glyphs
-
-    world = write_glyphs(
-        folder / 'glyphs', GlyphsSpec(n_train=4, n_val=2, scale_low=0.25, scale_high=0.5)
-    )
-    root = folder / 'coco'
-    (root / 'annotations').mkdir(parents=True)
-    for split in ('train', 'val'):
-        (root / f'{split}2017').symlink_to(world / 'images' / split)
-        found = json.loads((world / f'annotations/instances_{split}.json').read_text())
-        for category, name in zip(found['categories'], CocoDataset.METAINFO['classes']):
-            category['name'] = name
-        path = root / f'annotations/instances_{split}2017.json'
-        path.write_text(json.dumps(found))
-    return root
 
 
 @pytest.mark.slow
