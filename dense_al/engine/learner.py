@@ -14,7 +14,7 @@ from dense_al.adapters.task import Rounds, Task, TrainJob
 from dense_al.engine.distribution import on_main
 from dense_al.engine.initial import existing_labels
 from dense_al.engine.places import billed_once, place_of_rows
-from dense_al.engine.select import choose, observe_for
+from dense_al.engine.select import choose, observe_for, options_of
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
 from dense_al.pool import Ledger, Units, counts_objects, price_kind, totals
@@ -191,7 +191,7 @@ class Learner:
             self.store.checkpoint(round_number),
             np.unique(query.sample),
             frozenset({'probs'}),
-            self.acquisition.recall(self._asked_before(round_number)),
+            options_of(self.acquisition, self._asked_before(round_number), self.seed, round_number),
         )
         return answers_of_model(query, found, self.units, expires_round=round_number + 1)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,24 @@ from dense_al.engine.observe import observe
 from dense_al.engine.places import places_of
 from dense_al.pool import Units
 from dense_al.structures import ElementRows, Query
+
+
+def options_of(
+    acquisition: Acquisition, before: Sequence[Query], seed: int, round_number: int
+) -> Any:
+    """What an acquisition asks of a round's predictions; views and dropout are its own.
+
+    Args:
+        acquisition: It says what.
+        before: What was asked in earlier rounds, initial labels first.
+        seed: Of the run.
+        round_number: The round.
+    """
+    options = acquisition.recall(before)
+    if options is None:
+        return None
+    passes = rng_for(seed, round_number, 'passes')
+    return replace(options, seed=int(passes.integers(2**31)))
 
 
 def observe_for(
@@ -53,10 +72,7 @@ def observe_for(
     if 'source' in acquisition.observes:
         rng = rng_for(seed, round_number, 'source')
         samples = np.union1d(samples, acquisition.source_samples(manifest.source, rng))
-    options = acquisition.recall(before)
-    if options is not None:  # views and dropout are others in each round
-        passes = rng_for(seed, round_number, 'passes')
-        options = replace(options, seed=int(passes.integers(2**31)))
+    options = options_of(acquisition, before, seed, round_number)
     rows, forward = observe(
         task, acquisition, units, samples, checkpoint, ledger, options, progress, on_half
     )

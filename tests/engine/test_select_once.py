@@ -65,3 +65,14 @@ def test_random_needs_neither_checkpoint_nor_model(tmp_path):
     run = learner(tmp_path, dict(type='Composed', score='Random'))
     assert len(select_once(run, tmp_path / 'none.pth', 7)) == 7
     assert run.task.predicted == []
+
+
+def test_views_and_dropout_are_others_in_each_round_and_run():
+    from dense_al.acquisition import BoxUncertainty
+    from dense_al.engine.select import options_of
+
+    acquisition = BoxUncertainty('MCDropout')
+    first, again, later, other = (
+        options_of(acquisition, (), *run).seed for run in ((0, 0), (0, 0), (0, 1), (1, 0))
+    )
+    assert first == again and len({first, later, other}) == 3

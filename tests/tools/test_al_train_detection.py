@@ -295,7 +295,9 @@ DATA = '{split}_dataloader = dict(dataset=dict(metainfo=dict(classes={classes}))
     ],
 )
 def test_classes_must_be_the_same_everywhere(config, tmp_path, caplog, more, message):
-    assert run(config('entropy', more=more), tmp_path / 'run', '--dry-run') == 2
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = ['{config('entropy')}']\n{more}")
+    assert run(str(path), tmp_path / 'run', '--dry-run') == 2
     assert message in caplog.text
 
 
