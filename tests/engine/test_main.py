@@ -105,6 +105,13 @@ def test_pixels_come_before_regions():
         check_run(StubTask(), GroundTruth(), regions, other, rounds, budgets)
 
 
+def test_outlines_need_a_model_with_masks():
+    regions, budgets = Composed(unit=SUPERPIXELS, score='Entropy'), (Budget(1), Budget(1))
+    none: np.ndarray = np.zeros(0, np.int64)
+    with pytest.raises(ConfigError, match='model with masks, as `oracle.unsure` 2'):
+        check_run(StubTask(), GroundTruth(unsure=2), regions, none, Rounds(count=2), budgets)
+
+
 def test_a_run_of_regions_that_begins_with_pixels(tmp_path):
     from test_learner import learner
 
