@@ -86,6 +86,15 @@ def test_what_may_change_by_now_was_recorded_by_a_run_begun_earlier(store):
     record(store, recorded({'oracle.wait_for': 'any'}), False)
 
 
+def test_all_that_differs_is_named_the_method_first(store):
+    other = recorded({'train_dataloader.num_workers': 1}, acquisition='other', seed=5, workers=3)
+    with pytest.raises(
+        ConfigError, match='Expected `acquisition`.*different: `seed`, `workers`'
+    ) as e:
+        record(store, other, False)
+    assert str(store.config_file) in str(e.value)
+
+
 def test_processes_and_versions_must_stay(store):
     with pytest.raises(ConfigError, match='Expected `processes` 1 .* got 2'):
         record(store, recorded(processes=2), False)

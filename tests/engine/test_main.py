@@ -105,6 +105,16 @@ def test_pixels_come_before_regions():
         check_run(StubTask(), GroundTruth(), regions, other, rounds, budgets)
 
 
+def test_initial_labels_are_counted_in_the_unit_of_the_rounds():
+    from dense_al.engine.build import _initial_budget
+
+    rounds = Rounds(count=2, initial=dict(budget=dict(per_round=3)))
+    assert _initial_budget(rounds, Budget(1, 'percent')) == Budget(3, 'percent')
+    rounds = Rounds(count=2, initial=dict(budget=dict(per_round=3, unit='clicks')))
+    assert _initial_budget(rounds, Budget(1, 'percent')) == Budget(3, 'clicks')
+    assert _initial_budget(Rounds(count=2), Budget(1, 'percent')) == Budget(1, 'percent')
+
+
 def test_outlines_need_a_model_with_masks():
     regions, budgets = Composed(unit=SUPERPIXELS, score='Entropy'), (Budget(1), Budget(1))
     none: np.ndarray = np.zeros(0, np.int64)
