@@ -142,6 +142,8 @@ def _scores(score: Any) -> list[tuple[Any, float]]:
     if score is None:
         return []
     listed = list(score) if isinstance(score, Sequence) and not isinstance(score, str) else [score]
+    if not listed:
+        raise ConfigError('Expected `acquisition.score` to name a score, or None, but got []')
     built = []
     for i, cfg in enumerate(listed):
         field = 'acquisition.score' if len(listed) == 1 else f'acquisition.score[{i}]'

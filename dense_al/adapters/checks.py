@@ -211,7 +211,11 @@ def _weights(cfg: Config) -> list[tuple[str, Any]]:
 
 def _check_name(name: Any, registry: Registry, field: str) -> None:
     """Refuses what a framework's registry does not have."""
-    if not isinstance(name, str) or registry.get(name) is None:
+    try:
+        known = isinstance(name, str) and registry.get(name) is not None
+    except (RuntimeError, TypeError):  # what mmengine makes of '' and '.'
+        known = False
+    if not known:
         near = nearest(str(name), _registered(registry.name))
         raise ConfigError(f'Unknown `{field}` {name!r}. {near}')
 

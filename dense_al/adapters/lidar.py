@@ -122,9 +122,9 @@ class ScanTask(FrameworkTask):
     def _predictions(
         self, model: Any, loader: DataLoader, needs: frozenset[str], options: Any
     ) -> Iterator[SegPrediction]:
-        features = 'point' if 'features' in needs else 'none'
         batches = (
-            model.predict(**model.data_preprocessor(batch), features=features) for batch in loader
+            model.predict(**model.data_preprocessor(batch), features='features' in needs)
+            for batch in loader
         )
         single = (result for batch in batches for result in batch)
         for sample, views in groupby(single, key=lambda result: int(result['sample'])):

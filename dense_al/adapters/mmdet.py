@@ -38,6 +38,7 @@ from dense_al.structures import (
 
 # What mmdet's evaluators report.
 COCO = tuple(f'mAP{part}' for part in ('', '_50', '_75', '_s', '_m', '_l'))
+COCO_KINDS = ('bbox', 'segm', 'proposal', 'proposal_fast')
 VOC = ('pascal_voc/mAP', 'pascal_voc/AP50')
 POINT_HEADS = ('PointSupMaskHead', 'PointSupCondInstMaskHead')
 KNOWN = ('tags', 'level')  # what a weakly supervised model must know of an image
@@ -249,7 +250,11 @@ def check_metric(evaluator: Any, metric: str) -> None:
     for node in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
         kinds = node.get('metric', 'bbox')
         if type_name(node) == 'CocoMetric' and not node.get('prefix'):
-            kinds = [kinds] if isinstance(kinds, str) else kinds
+            kinds = kinds if isinstance(kinds, (list, tuple)) else [kinds]
+            for unknown in (kind for kind in kinds if kind not in COCO_KINDS):
+                raise ConfigError(
+                    f'Unknown `val_evaluator.metric` {unknown!r}. {nearest(str(unknown), COCO_KINDS)}'
+                )
             names += [f'coco/{kind}_{name}' for kind in kinds for name in COCO]
         elif type_name(node) == 'VOCMetric' and not node.get('prefix'):
             names += VOC

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dense_al.analysis.naming import units_name
 from dense_al.analysis.runs import Run, load_run
 from dense_al.registry import nearest
 
@@ -105,7 +106,7 @@ def curve_of_rounds(
     if x == 'pixels':
         label = f'labelled {elements_name}'
     elif x == 'labels' and kind:
-        label = f'labelled {kind}s'
+        label = f'labelled {units_name(kind)}'
     values = [np.nan if train['value'] is None else train['value'] for train in rounds]
     return Curve(
         x=np.array([train['labelled'][key] for train in rounds], np.float64),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dense_al.analysis.boxes import render_boxes
 from dense_al.analysis.drawing import UNASKED, decode_answers, render
+from dense_al.analysis.naming import units_name
 from dense_al.analysis.points import AskedPoint, render_points
 from dense_al.analysis.runs import Round, Run
 from dense_al.analysis.scan_pictures import asked_colours, read_points, render_scan, show_scan
@@ -238,7 +239,7 @@ def _pictures(
         units = np.where(np.isin(regions, asked), regions, UNASKED)
         labels = _labels(regions, given)
     else:
-        note = f'The outlines of its {kind}s are not at hand.'
+        note = f'The outlines of its {units_name(kind)} are not at hand.'
     shown = predicted if isinstance(predicted, np.ndarray) else None
     return render(image, units, labels, shown, colours=run.colours, side=side), note
 

@@ -26,6 +26,15 @@ def method_label(acquisition: Mapping[str, Any]) -> str:
     return ' + '.join(p for p in parts if p) or 'Composed'
 
 
+def units_name(kind: str, count: float = 2) -> str:
+    """What units of a kind are called when there are `count` of them.
+
+    >>> units_name('region'), units_name('region', 1), units_name('tags')
+    ('regions', 'region', 'tags')
+    """
+    return kind if kind.endswith('s') or count == 1 else f'{kind}s'
+
+
 def literals(text: str) -> dict[str, Any]:
     """The top-level names of a Python config whose values are literals or `dict(...)` of them.
 

@@ -12,6 +12,7 @@ from dense_al.analysis import sections
 from dense_al.analysis.curves import curve_of
 from dense_al.analysis.drawing import data_address
 from dense_al.analysis.gallery import Panel, Prediction, RegionMap, region_maps_of, round_panels
+from dense_al.analysis.naming import units_name
 from dense_al.analysis.runs import Run, group_runs, load_run
 from dense_al.engine.reopen import find_runs
 
@@ -100,7 +101,9 @@ def _render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(num=sections.number, signed=sections.signed, count=sections.count)
+    environment.filters.update(
+        num=sections.number, signed=sections.signed, count=sections.count, units=units_name
+    )
     return environment.get_template('report.html.j2').render(context)
 
 
@@ -138,8 +141,22 @@ def _galleries(groups: Mapping[str, Sequence[Run]], options: Gallery) -> list[di
         ]
         colours = [f'#{r:02x}{g:02x}{b:02x}' for r, g, b in run.colours[: len(run.classes)]]
         legend = list(zip(run.classes, colours))
-        found.append({'method': method, 'seed': run.seed, 'rounds': rounds, 'legend': legend})
+        found.append(
+            {
+                'method': method,
+                'seed': run.seed,
+                'labelled': _labelled_samples(run),
+                'rounds': rounds,
+                'legend': legend,
+            }
+        )
     return found
+
+
+def _labelled_samples(run: Run) -> dict[str, int]:
+    """Level of label -> samples the last trained round had under it, where there are any."""
+    train = run.rounds[-1].train or {}
+    return {level: n for level, n in train.get('samples', {}).items() if n}
 
 
 def _panel(panel: Panel) -> dict[str, Any]:

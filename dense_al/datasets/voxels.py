@@ -24,15 +24,12 @@ class Voxels:
         feats: (M, F) float32, means over the points of a voxel.
         inverse: (N,) int64 voxel of each point.
         labels: (M,) uint8 most frequent label of the points, `IGNORE` where none has any; or None.
-        weights: (M,) float32 mean weight of the points with a label, 0 where there are none; or
-            None.
     """
 
     coords: np.ndarray
     feats: np.ndarray
     inverse: np.ndarray
     labels: np.ndarray | None = None
-    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.coords)
@@ -43,7 +40,6 @@ def voxelize(
     size: float = 0.05,
     *,
     labels: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
 ) -> Voxels:
     """Voxels of a scan; the same for the same points in any order, up to rounding of the means.
@@ -53,7 +49,6 @@ def voxelize(
             All columns are features, metres included.
         size: Edge of a voxel in metres, > 0.
         labels: (N,) integers, 0 to 254, or `IGNORE`; ties go to the lowest class.
-        weights: (N,) float, of labels.
         rng: Where it is given the grid lies at random; without it voxel 0 begins at the least
             multiple of `size` at or below all points.
 
@@ -74,9 +69,9 @@ def voxelize(
     ([[0, 0, 0], [1, 0, 0]], [1, 1, 0], [3, 7])
     """
     points = np.asarray(points)
-    _check(points, size, labels, weights)
+    _check(points, size, labels)
     if not len(points):
-        return _no_voxels(points.shape[1], labels is not None, weights is not None)
+        return _no_voxels(points.shape[1], labels is not None)
     cells = _cells(points[:, :3], size, rng)
     numbers = (cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1]) * (cells[:, 2].max() + 1)
     numbers += cells[:, 2]
@@ -90,7 +85,6 @@ def voxelize(
         feats=region_mean(points, inverse, len(first)).astype(np.float32),
         inverse=inverse,
         labels=None if labels is None else majority(labels, inverse, len(first)),
-        weights=None if weights is None else _mean_weight(weights, labels, inverse, len(first)),
     )
 
 
@@ -251,12 +245,11 @@ class NearLabels:
     def __call__(
         self, scan: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> dict[str, Any]:
-        """The scan with fewer `points`, `labels` and `weights`; the last two if present."""
+        """The scan with fewer `points` and `labels`."""
         if scan.get('labels') is None:
             return dict(scan)
         near = near_labels(scan['points'], scan['labels'], self.margin)
-        parts = {key: scan.get(key) for key in ('points', 'labels', 'weights')}
-        return {**scan, **{k: values[near] for k, values in parts.items() if values is not None}}
+        return {**scan, 'points': scan['points'][near], 'labels': scan['labels'][near]}
 
 
 @dataclass(frozen=True)
@@ -265,11 +258,9 @@ class Voxelize:
 
     Args:
         size: Edge of a voxel in metres.
-        keep_labels: Whether the labels of points go along as `point_labels`, for a metric.
     """
 
     size: float = 0.05
-    keep_labels: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.size < np.inf:
@@ -278,17 +269,14 @@ class Voxelize:
     def __call__(
         self, scan: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> dict[str, Any]:
-        """Takes `points` (N, 3 + E), `labels` (N,) and `weights` (N,), the last two if present.
+        """Takes `points` (N, 3 + E), and `labels` (N,) if present.
 
         Returns:
-            What else the scan had, and `coords`, `feats`, `inverse`, `labels`, `weights` of
-            `Voxels`, as `ScanPreprocessor` takes them.
+            What else the scan had, and `coords`, `feats`, `inverse`, `labels` of `Voxels`,
+            as `ScanPreprocessor` takes them.
         """
-        labels, weights = scan.get('labels'), scan.get('weights')
-        voxels = voxelize(scan['points'], self.size, labels=labels, weights=weights, rng=rng)
+        voxels = voxelize(scan['points'], self.size, labels=scan.get('labels'), rng=rng)
         rest = {key: value for key, value in scan.items() if key != 'points'}
-        if self.keep_labels and labels is not None:
-            rest['point_labels'] = labels
         return {**rest, **vars(voxels)}
 
 
@@ -308,36 +296,24 @@ def _cells(xyz: np.ndarray, size: float, rng: np.random.Generator | None) -> np.
     return np.floor(scaled).astype(np.int64)
 
 
-def _mean_weight(
-    weights: np.ndarray, labels: np.ndarray | None, groups: np.ndarray, n_groups: int
-) -> np.ndarray:
-    known = np.ones(len(groups), bool) if labels is None else np.asarray(labels) != IGNORE
-    means = region_mean(np.asarray(weights)[known], groups[known], n_groups)
-    return means.astype(np.float32)
-
-
-def _no_voxels(n_features: int, labelled: bool, weighted: bool) -> Voxels:
+def _no_voxels(n_features: int, labelled: bool) -> Voxels:
     return Voxels(
         np.zeros((0, 3), np.int32),
         np.zeros((0, n_features), np.float32),
         np.zeros(0, np.int64),
         np.zeros(0, np.uint8) if labelled else None,
-        np.zeros(0, np.float32) if weighted else None,
     )
 
 
-def _check(
-    points: np.ndarray, size: float, labels: np.ndarray | None, weights: np.ndarray | None
-) -> None:
+def _check(points: np.ndarray, size: float, labels: np.ndarray | None) -> None:
     if points.ndim != 2 or points.shape[1] < 3:
         raise ValueError(f'Expected `points` (N, 3 or more), but got {points.shape}')
     if not size > 0:
         raise ValueError(f'Expected `size` above 0, but got {size}')
-    for name, values in (('labels', labels), ('weights', weights)):
-        if values is not None and np.shape(values) != (len(points),):
-            raise ValueError(
-                f'Expected `{name}` of {len(points)} points, but got the shape {np.shape(values)}'
-            )
+    if labels is not None and np.shape(labels) != (len(points),):
+        raise ValueError(
+            f'Expected `labels` of {len(points)} points, but got the shape {np.shape(labels)}'
+        )
     if labels is not None and len(points):
         least, most = int(np.min(labels)), int(np.max(labels))
         if least < 0 or most > IGNORE:

@@ -17,7 +17,7 @@ from dense_al.engine.places import billed_once, place_of_rows
 from dense_al.engine.select import choose, observe_for, options_of
 from dense_al.engine.store import INITIAL, RunStore
 from dense_al.oracles import Asking, Oracle, answers_of_model
-from dense_al.pool import Ledger, Units, counts_objects, price_kind, totals
+from dense_al.pool import Ledger, Units, counts_objects, price_kind, totals, views
 from dense_al.registry import ConfigError
 from dense_al.structures import MODEL, Answer, Budget, Query
 
@@ -340,6 +340,7 @@ class Learner:
     def _train_commit(self, round_number: int, ledger: Ledger, result: Any) -> dict[str, Any]:
         labelled = asdict(ledger.totals())
         labelled['fraction'] = labelled['elements'] / self.task.manifest.pool_elements
+        samples = {level: len(found) for level, found in views(ledger, round_number).items()}
         return {
             'round': round_number,
             'metric': self.rounds.metric,
@@ -348,6 +349,7 @@ class Learner:
             'per_class': result.per_class,
             'classes': self.task.classes,
             'labelled': labelled,
+            'samples': samples,  # each under the highest level of label it has
             'seconds': {'train': result.train_seconds, 'evaluate': result.evaluate_seconds},
             'exact': result.exact,
         }

@@ -16,8 +16,7 @@ from dense_al.models import sparse_unet as _sparse_unet  # noqa: F401
 from dense_al.registry import nearest
 from dense_al.structures import IGNORE
 
-FEATURES = ('none', 'point', 'voxel')
-VOXEL_KEYS = ('coords', 'feats', 'inverse', 'labels', 'weights')
+VOXEL_KEYS = ('coords', 'feats', 'inverse', 'labels')
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +28,6 @@ class ScanBatch:
         indices: (M, 4) int32: number of the scan in the batch, x, y, z, all >= 0.
         counts: Voxels of each scan.
         labels: (M,) int64 or None; `IGNORE` for the voxels of a scan without labels.
-        weights: (M,) float32 or None; 1 for the voxels of a scan without weights.
         inverse: Of each scan the (N,) int64 voxel of its points, counted within the scan; empty
             in training, which needs none.
     """
@@ -38,7 +36,6 @@ class ScanBatch:
     indices: Tensor
     counts: tuple[int, ...]
     labels: Tensor | None = None
-    weights: Tensor | None = None
     inverse: tuple[Tensor, ...] = ()
 
 
@@ -51,7 +48,6 @@ class ScanPreprocessor(BaseDataPreprocessor):
         feats: (M, F) float32.
         inverse: (N,) int64 voxel of each point; not needed in training.
         labels: (M,) integers, or None, or absent.
-        weights: (M,) float, or None, or absent.
     All else, such as `sample` or `point_labels`, goes along to the predictions.
     """
 
@@ -80,8 +76,7 @@ class ScanPreprocessor(BaseDataPreprocessor):
             features=self._joined([scan['feats'] for scan in scans], torch.float32),
             indices=self._joined(grids, torch.int32),
             counts=counts,
-            labels=self._filled(scans, 'labels', IGNORE, torch.int64),
-            weights=self._filled(scans, 'weights', 1, torch.float32),
+            labels=self._labels(scans),
             inverse=inverse,
         )
         others = [{k: v for k, v in scan.items() if k not in VOXEL_KEYS} for scan in scans]
@@ -93,16 +88,14 @@ class ScanPreprocessor(BaseDataPreprocessor):
     def _joined(self, parts: Sequence[Any], dtype: torch.dtype) -> Tensor:
         return self._moved(torch.cat([torch.as_tensor(part, dtype=dtype) for part in parts]), dtype)
 
-    def _filled(
-        self, scans: Sequence[Mapping[str, Any]], key: str, value: float, dtype: torch.dtype
-    ) -> Tensor | None:
-        if all(scan.get(key) is None for scan in scans):
+    def _labels(self, scans: Sequence[Mapping[str, Any]]) -> Tensor | None:
+        if all(scan.get('labels') is None for scan in scans):
             return None
         parts = [
-            np.full(len(scan['coords']), value) if scan.get(key) is None else scan[key]
+            np.full(len(scan['coords']), IGNORE) if scan.get('labels') is None else scan['labels']
             for scan in scans
         ]
-        return self._joined(parts, dtype)
+        return self._joined(parts, torch.int64)
 
 
 @MODELS.register_module()
@@ -187,32 +180,29 @@ class ScanSegmentor(BaseModel):
         if inputs.labels is None:
             raise ValueError('Expected `labels` in a batch to train on, but got none')
         logits = self.logits(self.extract(inputs))
-        return {'loss_ce': voxel_loss(logits, inputs.labels, self.class_weight, inputs.weights)}
+        return {'loss_ce': voxel_loss(logits, inputs.labels, self.class_weight)}
 
     @torch.no_grad()
     def predict(
         self,
         inputs: ScanBatch,
         data_samples: Sequence[Mapping[str, Any]] | None = None,
-        features: str = 'none',
+        features: bool = False,
     ) -> list[dict[str, Any]]:
         """Probabilities of the points of each scan.
 
         Args:
             inputs: A batch with the way back to the points.
             data_samples: What else is known of each scan.
-            features: Whether to add the features in front of the last layer: of each `point`, of
-                each `voxel`, or `none`.
+            features: Whether to add the features in front of the last layer.
 
         Returns:
-            Of each scan what else is known of it, `probs` (N, C) float32, and `features` (N, D) or
-            (M, D) float32 if asked for; all on the model's device.
+            Of each scan what else is known of it, `probs` (N, C) float32, and `features` (N, D)
+            float32 if asked for; all on the model's device.
 
         Raises:
-            ValueError: Other features, or a batch without the way back.
+            ValueError: A batch without the way back.
         """
-        if features not in FEATURES:
-            raise ValueError(f'Unknown `features` {features!r}. {nearest(features, FEATURES)}')
         if len(inputs.inverse) != len(inputs.counts):
             raise ValueError(
                 f'Expected `inverse` of {len(inputs.counts)} scans, but got {len(inputs.inverse)}'
@@ -225,29 +215,21 @@ class ScanSegmentor(BaseModel):
             others, inputs.inverse, probs.split(inputs.counts), extracted.split(inputs.counts)
         ):
             result = {**other, 'probs': own_probs.index_select(0, back)}
-            if features != 'none':
-                own = own_features.float()
-                result['features'] = own if features == 'voxel' else own.index_select(0, back)
+            if features:
+                result['features'] = own_features.float().index_select(0, back)
             results.append(result)
         return results
 
 
-def voxel_loss(
-    logits: Tensor,
-    labels: Tensor,
-    class_weight: Tensor | None = None,
-    weights: Tensor | None = None,
-) -> Tensor:
+def voxel_loss(logits: Tensor, labels: Tensor, class_weight: Tensor | None = None) -> Tensor:
     """Cross-entropy of voxels, averaged over those with a label.
 
-    Class weights make it a weighted mean, as in torch. Weights of voxels scale what a voxel adds
-    and not what the sum is divided by, so that a batch of little confidence is a small step.
+    Class weights make it a weighted mean, as in torch.
 
     Args:
         logits: (M, C) float.
         labels: (M,) int64 in [0, C), or `IGNORE`.
         class_weight: (C,) float >= 0.
-        weights: (M,) float >= 0.
 
     Returns:
         Scalar float32 in nats; 0 with a gradient of zeros where no voxel has a label.
@@ -265,8 +247,6 @@ def voxel_loss(
         total = known.sum()
     else:
         total = (class_weight[labels.where(known, 0)] * known).sum()
-    if weights is not None:
-        losses = losses * weights
     return losses.sum() / total.to(losses).clamp(min=torch.finfo(losses.dtype).tiny)
 
 
@@ -294,7 +274,7 @@ def _check_scan(number: int, scan: Mapping[str, Any], training: bool) -> None:
             f'Expected `coords` (M, 3) and `feats` (M, F) in scan {number}, but got {shape} and '
             f'{tuple(scan["feats"].shape)}'
         )
-    for key in ('feats', 'labels', 'weights'):
+    for key in ('feats', 'labels'):
         if scan.get(key) is not None and len(scan[key]) != rows:
             raise ValueError(
                 f'Expected `{key}` of the {rows} voxels of scan {number}, but got {len(scan[key])}'

@@ -24,10 +24,12 @@ def views(ledger: Ledger, round_number: int | None = None) -> dict[str, np.ndarr
     Returns:
         Level -> (S,) int64 sorted samples; the levels are disjoint.
     """
+    samples: dict[str, set[int]] = {kind: set() for kind in LEVELS.values()}
+    for answer in ledger.in_force(round_number):
+        samples[answer.kind].add(answer.sample)
     taken: set[int] = set()
     result = {}
     for level, kind in LEVELS.items():
-        samples = {a.sample for a in ledger.in_force(round_number) if a.kind == kind} - taken
-        taken |= samples
-        result[level] = np.array(sorted(samples), np.int64)
+        result[level] = np.array(sorted(samples[kind] - taken), np.int64)
+        taken |= samples[kind]
     return result

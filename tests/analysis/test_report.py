@@ -99,6 +99,19 @@ def test_resumed_and_short_runs_are_named(write_run, tmp_path):
     assert '2 rounds, others have 3' in text and 'What was asked' not in text
 
 
+def test_levels_of_labels_and_plurals(write_run, tmp_path):
+    path = write_run(rounds=2)
+    train = path / 'rounds/001/train.json'
+    samples = {'full': 3, 'regions': 0, 'tags': 600}
+    train.write_text(json.dumps({**json.loads(train.read_text()), 'samples': samples}))
+    for name in ('initial/query.json', 'rounds/000/query.json'):
+        body = json.loads((path / name).read_text())
+        (path / name).write_text(json.dumps({**body, 'kind': 'tags'}))
+    text = write_report([path], tmp_path / 'r.html').read_text()
+    assert 'in the last round trained: full 3, tags 600.' in text
+    assert ' tags ' in text and 'tagss' not in text
+
+
 def test_hostile_names_are_escaped(write_run, tmp_path):
     path = write_run(rounds=2)
     file = path / 'environment.json'

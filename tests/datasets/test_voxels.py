@@ -50,10 +50,10 @@ def test_against_a_loop(size):
 
 def test_types():
     points, labels = cloud()
-    found = voxelize(points, 0.5, labels=labels, weights=np.ones(len(points)))
+    found = voxelize(points, 0.5, labels=labels)
     assert found.coords.dtype == np.int32 and found.feats.dtype == np.float32
     assert found.inverse.dtype == np.int64 and found.labels.dtype == np.uint8
-    assert found.weights.dtype == np.float32 and len(found) == len(found.coords)
+    assert len(found) == len(found.coords)
     assert (found.coords.min(axis=0) == 0).all()
 
 
@@ -99,18 +99,10 @@ def test_majority():
     assert majority(labels, groups, 5).tolist() == [1, 255, 0, 254, 255]
 
 
-def test_weights_are_of_labelled_points():
-    points = np.zeros((4, 3))
-    points[3] = 9
-    labels, weights = np.array([0, 0, 255, 255]), np.array([1.0, 0.5, 100.0, 7.0])
-    found = voxelize(points, 1.0, labels=labels, weights=weights)
-    assert found.weights.tolist() == [0.75, 0.0]
-
-
 def test_no_points():
     found = voxelize(np.zeros((0, 4)), 0.5, labels=np.zeros(0, np.uint8))
     assert found.coords.shape == (0, 3) and found.feats.shape == (0, 4)
-    assert len(found.labels) == 0 and found.weights is None
+    assert len(found.labels) == 0 and voxelize(np.zeros((0, 4)), 0.5).labels is None
 
 
 def test_points_far_from_each_other():
@@ -131,7 +123,6 @@ def test_points_far_from_each_other():
         (dict(labels=np.zeros(2, int)), '`labels` of 3 points'),
         (dict(labels=np.array([0, 1, 256])), r'labels in \[0, 255\]'),
         (dict(labels=np.array([0, 1, -1])), r'labels in \[0, 255\]'),
-        (dict(weights=np.zeros(4)), '`weights` of 3 points'),
     ],
 )
 def test_bad_scans(change, message):
@@ -190,12 +181,11 @@ def test_steps():
     scan = {'points': points, 'labels': labels, 'sample': 4}
     moved = Augment(jitter=0, rotate=False, flip=1)(scan, np.random.default_rng(0))
     assert np.array_equal(moved['points'][:, 0], -points[:, 0]) and moved['sample'] == 4
-    made = Voxelize(0.5, keep_labels=True)(moved)
+    made = Voxelize(0.5)(moved)
     expected = voxelize(moved['points'], 0.5, labels=labels)
     assert np.array_equal(made['coords'], expected.coords)
     assert np.array_equal(made['labels'], expected.labels)
-    assert made['point_labels'] is labels and made['sample'] == 4 and 'points' not in made
-    assert 'point_labels' not in Voxelize(0.5)(scan)
+    assert made['sample'] == 4 and 'points' not in made
     assert scan['points'] is points
     with pytest.raises(ValueError, match='generator'):
         Augment()(scan)
@@ -205,14 +195,12 @@ def test_what_lies_far_from_all_labels_is_left_out():
     points, _ = cloud()
     labels = np.full(len(points), 255, np.uint8)
     labels[:3] = [2, 0, 1]
-    weights = np.linspace(0, 1, len(points))
-    scan = NearLabels(2.0)({'points': points, 'labels': labels, 'weights': weights, 'sample': 7})
+    scan = NearLabels(2.0)({'points': points, 'labels': labels, 'sample': 7})
     apart = np.linalg.norm(points[:, None, :2].astype(float) - points[None, :3, :2], axis=2)
     near = (apart <= 2.0).any(axis=1)
     assert 3 < near.sum() < len(points)
     np.testing.assert_array_equal(scan['points'], points[near])
     np.testing.assert_array_equal(scan['labels'], labels[near])
-    np.testing.assert_array_equal(scan['weights'], weights[near])
     assert scan['sample'] == 7
 
 

@@ -67,6 +67,11 @@ def test_rounds_are_recorded_as_the_format_says(tmp_path):
     asked = [len(store.query(r)) for r in range(3)]
     assert asked == [5, 5, 5]
     assert store.read(3, 'train')['labelled']['units'] == 19
+    labelled = {
+        a.sample for r in range(INITIAL, 3) for a in store.answers(r) if a.label is not None
+    }
+    expected = {'full': 0, 'instances': 0, 'regions': len(labelled), 'points': 0, 'tags': 0}
+    assert store.read(3, 'train')['samples'] == expected
     assert store.read(3, 'query') is None
     assert pq.read_table(tmp_path / 'manifest.parquet').num_rows == 8
     assert pq.read_table(tmp_path / 'rounds/001/units.parquet').num_rows == 8 * 16 - 9

@@ -52,7 +52,7 @@ def test_batches():
     assert inputs.indices[:, 0].tolist() == [0] * counts[0] + [1] * counts[1]
     for key, values in (('coords', inputs.indices[:, 1:]), ('feats', inputs.features)):
         assert np.array_equal(values.numpy(), np.concatenate([s[key] for s in scans]))
-    assert inputs.labels.dtype == torch.int64 and inputs.weights is None
+    assert inputs.labels.dtype == torch.int64
     assert inputs.labels.tolist() == [*scans[0]['labels'], *scans[1]['labels']]
     assert [i.tolist() for i in inputs.inverse] == [s['inverse'].tolist() for s in scans]
     assert others == [{'sample': 0}, {'sample': 1}]
@@ -74,13 +74,11 @@ def test_batches_of_a_loader_and_of_tensors_are_the_same():
 
 def test_what_a_scan_lacks_is_filled_in():
     first, second = scan(seed=0), scan(400, seed=1)
-    first['weights'] = np.full(len(first['coords']), 0.5, np.float32)
     second['labels'] = None
     del second['inverse']
     inputs = ScanPreprocessor()([first, second], training=True)['inputs']
     own = inputs.indices[:, 0] == 1
     assert (inputs.labels[own] == 255).all() and (inputs.labels[~own] != 255).any()
-    assert (inputs.weights[own] == 1).all() and (inputs.weights[~own] == 0.5).all()
     assert inputs.inverse == ()
     second['labels'] = first['labels'] = None
     assert ScanPreprocessor()([first, second], training=True)['inputs'].labels is None
@@ -109,9 +107,6 @@ def test_loss_by_hand():
     assert voxel_loss(logits, labels).item() == pytest.approx((first + second) / 2)
     weighted = voxel_loss(logits, labels, torch.tensor([3.0, 1.0])).item()
     assert weighted == pytest.approx((first + 3 * second) / 4)
-    # What voxels weigh scales what they add.
-    scaled = voxel_loss(logits, labels, weights=torch.tensor([0.5, 0.1, 9.0])).item()
-    assert scaled == pytest.approx((0.5 * first + 0.1 * second) / 2)
     voxel_loss(logits, labels).backward()
     assert logits.grad[2].tolist() == [0, 0] and logits.grad[:2].abs().min() > 0
 
@@ -154,21 +149,15 @@ def test_predictions_are_of_points():
     assert not results[0]['probs'].requires_grad
 
 
-@pytest.mark.parametrize('features', ['point', 'voxel'])
-def test_features_give_the_probabilities_through_the_last_layer(features):
+def test_features_give_the_probabilities_through_the_last_layer():
     model, scans = segmentor().eval(), [scan(seed=0), scan(400, seed=1)]
-    for result, given in zip(model.predict(batch(model, scans), features=features), scans):
+    for result in model.predict(batch(model, scans), features=True):
         again = model.classifier(result['features']).softmax(1)
-        if features == 'voxel':
-            assert len(again) == len(given['coords'])
-            again = again[torch.from_numpy(given['inverse'])]
         torch.testing.assert_close(again, result['probs'])
 
 
 def test_what_cannot_be_predicted():
     model = segmentor().eval()
-    with pytest.raises(ValueError, match='Did you mean `voxel`'):
-        model.predict(batch(model, [scan()]), features='voxels')
     with pytest.raises(ValueError, match='`inverse` of 1 scans'):
         model.predict(batch(model, [scan()], training=True))
     with pytest.raises(ValueError, match='Did you mean `predict`'):

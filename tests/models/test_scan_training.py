@@ -33,7 +33,7 @@ class Scans(Dataset):
         points, labels = toy_scan(1000, np.random.default_rng(self._seeds[item]))
         scan = {'points': points, 'labels': labels, 'sample': item}
         if not self._training:
-            return Voxelize(0.5, keep_labels=True)(scan)
+            return {**Voxelize(0.5)(scan), 'point_labels': labels}
         rng = np.random.default_rng(item)
         return Voxelize(0.5)(Augment(jitter=0.02)(scan, rng), rng)
 
