@@ -95,7 +95,7 @@ MENDED = [
     (GLYPHS, 'sandbox.pretrain', [1], 'Expected `sandbox.pretrain` to be a dict'),
     (GLYPHS, 'sandbox.pretrain.scenes', 0, 'Expected `sandbox.pretrain.scenes`'),
     (GLYPHS, 'model.backbone.init_cfg.checkpoint', NOWHERE, '`init_cfg.checkpoint`'),
-    (GLYPHS, 'val_evaluator.metric', None, 'Unknown `val_evaluator.metric` None'),
+    (GLYPHS, 'val_evaluator.metric', ['bbx'], 'Did you mean `bbox`'),
     (GLYPHS, 'val_evaluator.ann_file', NOWHERE, 'Could not build `val_evaluator`'),
     (GLYPHS, 'train_dataloader.dataset.ann_file', NOWHERE, '`train_dataloader.dataset`'),
     (GLYPHS, 'model.backbone.init_cfg.type', 'Pretraind', 'Did you mean `Pretrained`'),

@@ -252,9 +252,8 @@ def check_metric(evaluator: Any, metric: str) -> None:
         if type_name(node) == 'CocoMetric' and not node.get('prefix'):
             kinds = kinds if isinstance(kinds, (list, tuple)) else [kinds]
             for unknown in (kind for kind in kinds if kind not in COCO_KINDS):
-                raise ConfigError(
-                    f'Unknown `val_evaluator.metric` {unknown!r}. {nearest(str(unknown), COCO_KINDS)}'
-                )
+                near = nearest(str(unknown), COCO_KINDS)
+                raise ConfigError(f'Unknown `val_evaluator.metric` {unknown!r}. {near}')
             names += [f'coco/{kind}_{name}' for kind in kinds for name in COCO]
         elif type_name(node) == 'VOCMetric' and not node.get('prefix'):
             names += VOC

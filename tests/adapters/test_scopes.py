@@ -35,5 +35,7 @@ def test_metrics_are_known_beforehand():
         mmseg_config.check_metric(dict(type='mmseg.IoUMetric'), 'mIou')
     with pytest.raises(ConfigError, match='Did you mean `coco/bbox_mAP`'):
         mmdet.check_metric(dict(type='mmdet.CocoMetric'), 'coco/bbox_map')
+    with pytest.raises(ConfigError, match='Unknown `val_evaluator.metric` None'):
+        mmdet.check_metric(dict(type='CocoMetric', metric=None), 'coco/bbox_mAP')
     with pytest.raises(ConfigError, match='pascal_voc/mAP'):
         mmdet.check_metric(dict(type='mmdet.VOCMetric'), 'voc/mAP')
