@@ -11,7 +11,7 @@ from dense_al.analysis import plot
 from dense_al.analysis.curves import Curve, curve_of
 from dense_al.analysis.runs import Round, Run
 from dense_al.analysis.statistics import (
-    area_under_curve,
+    area_within,
     common_range,
     rank_tests_note,
     summarise,
@@ -159,10 +159,7 @@ def _points(curve: Curve) -> dict[str, Any]:
 
 def _areas(curves: Mapping[str, Sequence[Curve]]) -> dict[str, list[float]]:
     span = common_range([c for members in curves.values() for c in members])
-    return {
-        method: [math.nan if span is None else area_under_curve(c.x, c.y, span) for c in members]
-        for method, members in curves.items()
-    }
+    return {m: [area_within(c, span) for c in members] for m, members in curves.items()}
 
 
 def default_baseline(groups: Mapping[str, Sequence[Run]]) -> str | None:

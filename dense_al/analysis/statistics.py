@@ -134,11 +134,22 @@ def area_under_curve(
 
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float] | None:
-    """The part of the x axis that all curves cover, None where there is none."""
+    """The part of the x axis that all curves cover, None where there is none.
+
+    A curve of a single round, such as a ceiling's, does not count among longer ones.
+    """
     if not curves:
         raise ValueError('Expected at least one curve, but got none')
+    curves = [c for c in curves if len(c.x) > 1] or curves
     low, high = max(float(c.x[0]) for c in curves), min(float(c.x[-1]) for c in curves)
     return (low, high) if low <= high else None
+
+
+def area_within(curve: Curve, x_range: tuple[float, float] | None) -> float:
+    """`area_under_curve` over a range; nan where there is none, or the curve does not cover it."""
+    if x_range is None or not curve.x[0] <= x_range[0] <= x_range[1] <= curve.x[-1]:
+        return math.nan
+    return area_under_curve(curve.x, curve.y, x_range)
 
 
 def labels_to_reach(curve: Curve, value: float) -> float:
@@ -260,13 +271,13 @@ def _summary_row(
     level: float,
 ) -> SummaryRow:
     final = np.array([_final(c) for c in members])
-    auc = np.array([_area(c, span) for c in members])
+    auc = np.array([area_within(c, span) for c in members])
     costs = np.array([labels_to_reach(c, target) for c in members])
     pairs = [] if base is None or method == baseline else _pairs(members, base)
     mine, theirs = [p[0] for p in pairs], [p[1] for p in pairs]
     by_final = paired_t_interval([_final(c) for c in mine], [_final(c) for c in theirs], level)
     by_auc = paired_t_interval(
-        [_area(c, span) for c in mine], [_area(c, span) for c in theirs], level
+        [area_within(c, span) for c in mine], [area_within(c, span) for c in theirs], level
     )
     return SummaryRow(
         method=method,
@@ -347,10 +358,6 @@ def _pairs(a: Sequence[Curve], b: Sequence[Curve]) -> list[tuple[Curve, Curve]]:
 
 def _final(curve: Curve) -> float:
     return float(curve.y[-1])
-
-
-def _area(curve: Curve, span: tuple[float, float] | None) -> float:
-    return math.nan if span is None else area_under_curve(curve.x, curve.y, span)
 
 
 def _std(values: np.ndarray) -> float:

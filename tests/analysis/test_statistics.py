@@ -150,6 +150,10 @@ def test_summary_takes_areas_over_the_common_range():
     assert common_range([c for v in data.values() for c in v]) == (10, 20)
     a, b = summarise(data)
     assert (a.auc_mean, b.auc_mean) == pytest.approx((0.5, 0.75))
+    ceiling = [curve([600], [1])]
+    *rows, last = summarise({**data, 'all labels': ceiling}, 'a')
+    assert [r.auc_mean for r in rows] == pytest.approx([0.5, 0.75])
+    assert math.isnan(last.auc_mean) and last.final_mean == 1
     apart = {'a': [curve([0, 1], [0, 1])], 'b': [curve([2, 3], [0, 1])]}
     assert math.isnan(summarise(apart)[0].auc_mean)
 
