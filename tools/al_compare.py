@@ -90,8 +90,10 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='the first is the baseline')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0])
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare'))
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='default: 0')
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/compare'), help='default: %(default)s'
+    )
     parser.add_argument('--jobs', type=int, help='runs at once; default: one per core, 1 on a GPU')
     parser.add_argument(
         '--cells',
@@ -100,9 +102,14 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument('--html', type=Path, help='default: report.html in the work dir')
     parser.add_argument('--full', metavar='VALUE|CONFIG', help='the metric with all labels')
-    parser.add_argument('--axis', choices=AXES, default='pixels', help='what curves run over')
     parser.add_argument(
-        '--reach', type=float, default=0.9, help="share of all labels' metric to be reached"
+        '--axis', choices=AXES, default='pixels', help='of the curves; default: %(default)s'
+    )
+    parser.add_argument(
+        '--reach',
+        type=float,
+        default=0.9,
+        help="share of all labels' metric to be reached; default: %(default)s",
     )
     parser.add_argument('--against', type=Path, metavar='TABLE', help='correlate ranks with it')
     return parser.parse_known_args(argv)

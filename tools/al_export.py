@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the command line and writes the files; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('work_dir', type=Path, metavar='WORK_DIR')
-    parser.add_argument('--format', choices=FORMATS, default='png')
+    parser.add_argument('--format', choices=FORMATS, default='png', help='default: %(default)s')
     parser.add_argument('--out', type=Path, help='default: export in WORK_DIR')
     parser.add_argument('--copy-images', action='store_true', help='instead of links')
     args = parser.parse_args(argv)

@@ -21,7 +21,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--rounds', nargs='+', type=int, metavar='N', help='rounds to show, -1 = initial labels'
     )
-    parser.add_argument('--max-images', type=int, default=4, metavar='N', help='samples per round')
+    parser.add_argument(
+        '--max-images',
+        type=int,
+        default=4,
+        metavar='N',
+        help='samples per round; default: %(default)s',
+    )
     parser.add_argument('--no-predictions', action='store_true', help='build no model')
     args = parser.parse_args(argv)
     out = args.out or Path(args.work_dirs[0]) / 'report.html'

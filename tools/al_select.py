@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--n', type=int, required=True, help='number of units')
     parser.add_argument('--out', type=Path, required=True, help='.csv, .json or .parquet')
     parser.add_argument('--labelled', default='', help='file of names of labelled samples')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
     parser.add_argument('--sandbox', action='store_true')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
     args = parser.parse_args(argv)

@@ -14,9 +14,13 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the command line and writes the pictures; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('work_dir', metavar='WORK_DIR', help='the folder of a run')
-    parser.add_argument('--round', default='all', help='its number, -1 = initial labels, or `all`')
+    parser.add_argument(
+        '--round', default='all', help='its number, -1 = initial labels; default: %(default)s'
+    )
     parser.add_argument('--out', type=Path, help='default: queries in WORK_DIR')
-    parser.add_argument('--max', type=int, default=20, metavar='N', help='samples per round')
+    parser.add_argument(
+        '--max', type=int, default=20, metavar='N', help='samples per round; default: %(default)s'
+    )
     parser.add_argument('--show-3d', action='store_true', help='also show the best scan in 3-D')
     parser.add_argument('--no-predictions', action='store_true', help='build no model')
     args = parser.parse_args(argv)

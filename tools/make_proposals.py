@@ -41,7 +41,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--folder', type=Path, help='where the images of a COCO file lie')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT')
     making = parser.add_argument_group('making')
-    making.add_argument('--max-boxes', type=int, default=default.max_boxes, help='per image')
+    making.add_argument(
+        '--max-boxes', type=int, default=default.max_boxes, help='per image; default: %(default)s'
+    )
     making.add_argument('--scales', type=float, nargs='+', default=default.scales)
     making.add_argument('--grid', type=float, nargs='+', default=(), metavar='SHARE',
                         help='add square windows of these shares of the shorter side')  # fmt: skip

@@ -76,6 +76,18 @@ def test_every_world_of_the_sandbox_option_is_in_the_table():
     assert {path.rsplit('/', 1)[1] for path in SANDBOXES.values()} <= listed
 
 
+def test_data_sets_of_the_configs_are_all_there(monkeypatch):
+    monkeypatch.setenv('DENSE_AL_REAL_DATA', 'data')
+    named: dict[str, set] = {}
+    for path in sorted((ROOT / 'configs').glob('[!_]*/*.py')):
+        if path.parent.name != 'sandbox':
+            for folder in re.findall(r"'data/([\w-]+)", str(read_config(path))):
+                named.setdefault(folder, set()).add(path.parent.name)
+    generated = {folder for folder in named if folder.startswith('glyphs')}
+    listed = {row[0]: set(words(row[2])) for row in rows(ROOT / 'data/README.md', 'folder')}
+    assert listed == {f: names for f, names in named.items() if f not in generated}
+
+
 def test_fields_of_the_specs_are_all_there():
     for world, listed in rows(DOCS / 'sandbox.md', 'spec'):
         assert set(words(listed)) == {field.name for field in fields(WORLDS[world][0])}, world
