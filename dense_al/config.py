@@ -19,10 +19,10 @@ OPTIONAL = ('source', 'sandbox')
 SANDBOXES = {
     'mmseg': '_base_/sandbox/streets.py',
     'mmdet': '_base_/sandbox/glyphs.py',
-    'weak': '_base_/sandbox/glyph_parts.py',  # a detector that learns from tags
-    'masks': '_base_/sandbox/glyphs_masks.py',  # a model with a mask head
     'dense_al': '_base_/sandbox/town.py',
 }
+WEAK_SANDBOX = '_base_/sandbox/glyph_parts.py'  # for a detector that learns from tags
+MASK_SANDBOX = '_base_/sandbox/glyphs_masks.py'  # for a model with a mask head
 INSTALLED_BASE = r'[\'"](mm\w+::[^\'"]+)[\'"]'
 RELATIVE_BASE = r'([\'"])(\.{1,2}/[^\'"]+\.py)\1'
 RELATIVE = ('percent', 'per_object')  # units of budgets that suit pools of any size
@@ -113,19 +113,33 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     Raises:
         ConfigError: No sandbox for the framework, or a value of a wrong type on the way.
     """
+    path = _sandbox_of(cfg)
+    small = Config.fromfile(str(configs / path))
+    for key in DICTS:
+        small[key] = cfg[key]
+    if cfg['budget'].get('unit', 'units') not in RELATIVE:
+        small['budget'] = small['sandbox']['budget']
+    small['rounds'] = _sandbox_rounds(cfg, small, weak=path == WEAK_SANDBOX)
+    return small
+
+
+def _sandbox_of(cfg: Config) -> str:
+    """The config of the sandbox that suits a model, below the folder `configs`."""
     scope = cfg.get('default_scope', 'mmseg')
     if not isinstance(scope, str) or scope not in SANDBOXES:
         raise ConfigError(f'Expected `default_scope` with a sandbox, but got {scope!r}. '
                           f'{nearest(str(scope), SANDBOXES)}')  # fmt: skip
     model = _dict_of(cfg, 'model')
     head = _dict_of(model, 'roi_head', 'model.')
-    weak = type_name(head) == 'WeakRoIHead'
-    masks = bool(model.get('mask_head') or head.get('mask_head'))
-    small = Config.fromfile(
-        str(configs / SANDBOXES['weak' if weak else 'masks' if masks else scope])
-    )
-    for key in DICTS:
-        small[key] = cfg[key]
+    if type_name(head) == 'WeakRoIHead':
+        return WEAK_SANDBOX
+    if model.get('mask_head') or head.get('mask_head'):
+        return MASK_SANDBOX
+    return SANDBOXES[scope]
+
+
+def _sandbox_rounds(cfg: Config, small: Config, weak: bool) -> dict[str, Any]:
+    """`rounds` of a full-size config as the sandbox `small` can train them."""
     own = small['sandbox']
     dropped = ('iterations', 'epochs', 'metric', 'initial', 'later')
     rounds = {k: v for k, v in cfg['rounds'].items() if k not in dropped}
@@ -140,15 +154,12 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     tuned = weak or points
     lengths = [length, *[3 * length // 10] * (count - 1)] if tuned else length
     rounds.update(iterations=lengths, metric=own['metric'])
-    if cfg['budget'].get('unit', 'units') not in RELATIVE:
-        small['budget'] = own['budget']
     initial = _dict_of(cfg['rounds'], 'initial', 'rounds.')
     kept = {'acquisition': initial['acquisition']} if 'acquisition' in initial else {}
     drawn = kept.get('acquisition')
     tags = 'ImageTags' in (drawn, drawn.get('type') if isinstance(drawn, dict) else None)
     first = initial.get('budget') if tags or points else own['budget']
-    small['rounds'] = {**rounds, 'initial': {**kept, 'budget': first}}
-    return small
+    return {**rounds, 'initial': {**kept, 'budget': first}}
 
 
 def _dict_of(cfg: Any, key: str, prefix: str = '') -> dict[str, Any]:

@@ -8,7 +8,7 @@ from page_reader import ROOT, read, rows
 
 from dense_al.adapters.task import INITIAL, Rounds
 from dense_al.analysis.curves import AXES
-from dense_al.config import SANDBOXES, read_config
+from dense_al.config import MASK_SANDBOX, SANDBOXES, WEAK_SANDBOX, read_config
 from dense_al.engine.main import INTERRUPTED, MISTAKE, WAITING
 from dense_al.pool import DEFAULT_PRICES, Price
 from dense_al.registry import ACQUISITIONS, SAMPLERS, SCORES
@@ -73,7 +73,8 @@ def test_worlds_hold_what_the_table_says():
 
 def test_every_world_of_the_sandbox_option_is_in_the_table():
     listed = {row[0] for row in worlds()}
-    assert {path.rsplit('/', 1)[1] for path in SANDBOXES.values()} <= listed
+    paths = (*SANDBOXES.values(), WEAK_SANDBOX, MASK_SANDBOX)
+    assert {path.rsplit('/', 1)[1] for path in paths} <= listed
 
 
 def test_data_sets_of_the_configs_are_all_there(monkeypatch):
