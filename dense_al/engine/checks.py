@@ -79,11 +79,6 @@ def _check_pixels(task: Task, oracle: Oracle, acquisitions: Sequence[Acquisition
             'Expected a model for semantic segmentation, as `oracle.dominant` asks for one class '
             f'of all pixels, but got one that learns {task.form}'
         )
-    if task.scans is not None and not oracle.reads_labels:
-        raise ConfigError(
-            f'Expected the oracle GroundTruth for scans, but got {type(oracle).__name__}, which '
-            'asks with pictures'
-        )
     for acquisition in acquisitions:
         if acquisition.form not in (None, task.form):
             raise ConfigError(

@@ -177,6 +177,7 @@ class Learner:
                 ledger=self.store.ledger(before=round_number),
                 budget=self._budget(round_number),
                 place=place_of_rows(query, query.kind, self.units),
+                scans=self.task.scans is not None,
             )
         )
         answers = billed_once(answers, self.units) + self._pseudo_labels(round_number)

@@ -43,6 +43,7 @@ class Asking:
         budget: What may be spent; None: whatever the query takes.
         place: (N,) int64 of each row the first row about the same place in the world; None: each is
             about a place of its own.
+        scans: Whether the samples are LiDAR scans, their pixels the points.
     """
 
     query: Query
@@ -56,6 +57,7 @@ class Asking:
     ledger: Ledger = field(default_factory=Ledger)
     budget: Budget | None = None
     place: np.ndarray | None = None
+    scans: bool = False
 
     def enough(self, answers: Sequence[Answer]) -> int | None:
         """How many of the answers, in their order, use up the budget; None: they do not.

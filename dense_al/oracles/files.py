@@ -1,4 +1,4 @@
-"""People who answer through files: pictures and query.json out, label images in."""
+"""People who answer through files: pictures or scans and query.json out, label files in."""
 
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from dense_al.registry import ORACLES, nearest
 from dense_al.structures import IGNORE, WHOLE, Answer, Label, Pixels
 
 WAIT_FOR = ('all', 'any')
+READ = ('.png', '.json', '.label')  # suffixes of label files
 MOST_NAMED = 10  # mistakes in label files that one message shows
 
 
@@ -29,6 +30,10 @@ class Files(Oracle):
     as declined. Where one class per unit is asked (`dominant`), the most frequent one inside the
     unit counts, so one pixel of it will do. Single pixels are listed by `x` and `y`; the PNG has
     their number in that list, counted from 1.
+
+    Of a LiDAR scan `ask/` holds the same as uint32 per point, as SemanticKITTI writes labels, and
+    the label file is one too: the class index in the lower 16 bits. Single points are listed by
+    their number in the scan, from 0.
 
     For a detector the label file is JSON: `boxes`, a list of x1 y1 x2 y2 in pixels, and `labels`,
     their class names, or null for an image one cannot label; a model with masks also wants `masks`
@@ -105,7 +110,8 @@ class Files(Oracle):
             return {rows[0]: read_objects(file, size, classes, self.points)}
         if form == 'tags':
             return {rows[0]: read_tags(file, classes)}
-        flat = read_answer(file, size, len(classes)).ravel()
+        read = read_points_answer if form == 'points' else read_answer
+        flat = read(file, size, len(classes)).ravel()
         parts: list[np.ndarray] = [flat] * len(rows)
         if asking.query.kind == 'point':
             parts = [flat[u : u + 1] for u in asking.query.unit[rows].tolist()]
@@ -141,12 +147,43 @@ def read_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray
         )
     if label.shape != size:
         raise ValueError(f'Expected {path} of size {size} (height, width), but got {label.shape}')
+    _check_classes(label, n_classes, path)
+    return label
+
+
+def read_points_answer(path: Path, size: tuple[int, int], n_classes: int) -> np.ndarray:
+    """Reads a label file of a scan.
+
+    Args:
+        path: uint32 per point, little-endian; the lower 16 bits are the class, the others not read.
+        size: (points, 1).
+        n_classes: Number of classes.
+
+    Returns:
+        (N, 1) uint8.
+
+    Raises:
+        ValueError: Unreadable, another number of points, class out of range.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f'Could not read the label file {path}: {error}') from error
+    if len(content) != 4 * size[0]:
+        raise ValueError(
+            f'Expected {path} of {size[0]} points, 4 bytes each, but got {len(content)} bytes'
+        )
+    label = (np.frombuffer(content, '<u4') & 0xFFFF).reshape(size)
+    _check_classes(label, n_classes, path)
+    return label.astype(np.uint8)
+
+
+def _check_classes(label: np.ndarray, n_classes: int, path: Path) -> None:
     bad = label[(label >= n_classes) & (label != IGNORE)]
     if bad.size:
         raise ValueError(
             f'Expected classes 0 to {n_classes - 1} or {IGNORE} in {path}, but got {int(bad[0])}'
         )
-    return label
 
 
 def _listed(mistakes: list[str]) -> str:
@@ -166,13 +203,13 @@ def _some(names: list[str]) -> str:
 
 def _others(folder: Path) -> str:
     """What lies beside the label files and is not read, for a message."""
-    names = sorted(f.name for f in folder.iterdir() if f.suffix not in ('.png', '.json'))
+    names = sorted(f.name for f in folder.iterdir() if f.suffix not in READ)
     names = [name for name in names if not name.startswith('.')]
     return f'; {_some(names)} there {"are" if len(names) > 1 else "is"} not read' * bool(names)
 
 
 def _check_no_strangers(folder: Path, expected: list[str]) -> None:
     """Raises if a label file belongs to no asked image: a label must not get lost."""
-    for file in sorted([*folder.glob('*.png'), *folder.glob('*.json')]):
+    for file in sorted(f for suffix in READ for f in folder.glob(f'*{suffix}')):
         if file.name not in expected:
             raise ValueError(f'{file} belongs to no asked image. {nearest(file.name, expected)}')

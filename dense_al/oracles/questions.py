@@ -1,4 +1,4 @@
-"""What people are shown: pictures with what is asked drawn in them, and a list of it."""
+"""What people are shown: pictures or marked scans of what is asked, and a list of it."""
 
 import json
 from pathlib import Path
@@ -35,23 +35,27 @@ FILES: dict[type[Label], str] = {
     Mask: 'answers',
     Inside: 'answers',
 }
+SUFFIXES = {'pixels': '.png', 'points': '.label'}  # of label files; all others are JSON
 
 
 def form_of(asking: Asking) -> str:
-    """What a label file holds: `pixels`, `boxes`, `masks`, `tags`, or `answers` about objects."""
-    return FILES[answer_type(asking.query.kind, asking.form)]
+    """What a label file holds.
+
+    `pixels`, `points` of a scan, `boxes`, `masks`, `tags`, or `answers` about objects.
+    """
+    form = FILES[answer_type(asking.query.kind, asking.form)]
+    return 'points' if asking.scans and form == 'pixels' else form
 
 
 def label_name(asking: Asking, sample: int) -> str:
     """The name of a sample's label file."""
-    suffix = '.png' if form_of(asking) == 'pixels' else '.json'
-    return asking.manifest.file_names[sample] + suffix
+    return asking.manifest.file_names[sample] + SUFFIXES.get(form_of(asking), '.json')
 
 
 def write_questions(
     folder: Path, asking: Asking, dominant: bool = False, points: int | None = None
 ) -> None:
-    """Writes the pictures and, last of all, `query.json`.
+    """Writes the pictures or marked scans and, last of all, `query.json`.
 
     Args:
         folder: Where to write.
@@ -61,8 +65,7 @@ def write_questions(
     """
     folder.mkdir(parents=True, exist_ok=True)
     ask = _ask_pixels if asking.query.kind == 'point' else _ask_units
-    if form_of(asking) == 'answers':
-        ask = _ask_objects
+    ask = {'answers': _ask_objects, 'points': _ask_points}.get(form_of(asking), ask)
     samples = [ask(folder, asking, sample) for sample in asking.query.by_sample]
     content: dict[str, Any] = {
         'kind': asking.query.kind,
@@ -93,11 +96,7 @@ def asked_objects(asking: Asking, sample: int) -> list[dict[str, Any]]:
 def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     """Writes one image with the outlines of the units asked."""
     query, name = asking.query, asking.manifest.file_names[sample]
-    units = query.unit[query.by_sample[sample]]
-    unit_map = np.zeros(asking.manifest.size(sample), np.int32)
-    if query.kind not in WHOLE:
-        unit_map = asking.units.map(sample)
-    asked = np.where(np.isin(unit_map, units), unit_map + 1, 0)
+    asked = _units_asked(asking, sample)
     picture = read_image(asking.manifest.paths[sample]).copy()
     picture[find_boundaries(asked, mode='inner') & (asked > 0)] = OUTLINE
     Image.fromarray(picture).save(folder / f'{name}_asked.png')
@@ -105,6 +104,34 @@ def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     return {
         **_listed(asking, sample),
         'units': f'{name}_units.png',
+        'asked': query.unit[query.by_sample[sample]].tolist(),
+    }
+
+
+def _units_asked(asking: Asking, sample: int) -> np.ndarray:
+    """(H, W) integers: unit + 1 where something is asked, 0 elsewhere."""
+    query = asking.query
+    unit_map = np.zeros(asking.manifest.size(sample), np.int32)
+    if query.kind not in WHOLE:
+        unit_map = asking.units.map(sample)
+    return np.where(np.isin(unit_map, query.unit[query.by_sample[sample]]), unit_map + 1, 0)
+
+
+def _ask_points(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
+    """Writes the units asked of one scan as SemanticKITTI writes labels."""
+    query, name = asking.query, asking.manifest.file_names[sample]
+    units = query.unit[query.by_sample[sample]]
+    if query.kind == 'point':
+        numbers = np.zeros(asking.manifest.areas[sample], np.int64)
+        numbers[units] = np.arange(1, len(units) + 1)
+    else:
+        numbers = _units_asked(asking, sample).ravel()
+    numbers.astype('<u4').tofile(folder / f'{name}_units.label')
+    return {
+        'name': asking.manifest.names[sample],
+        'scan': asking.manifest.paths[sample],
+        'label': f'labels/{label_name(asking, sample)}',
+        'units': f'{name}_units.label',
         'asked': units.tolist(),
     }
 

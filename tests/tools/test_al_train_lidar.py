@@ -1,5 +1,6 @@
 """`al_train.py` on scans: rounds, poison, pseudo-labels, resume, mistakes, real layouts."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -20,7 +21,7 @@ from scan_runs import (
 from dense_al.adapters.lidar import pool_scans
 from dense_al.config import apply_sandbox, load_config, read_config
 from dense_al.engine import INITIAL, RunStore
-from dense_al.engine.main import MISTAKE
+from dense_al.engine.main import MISTAKE, WAITING
 from dense_al.structures import Pixels
 
 
@@ -287,7 +288,34 @@ def test_real_scans_run(tmp_path, monkeypatch):
     assert len(store.query(0)) >= 4 and store.query(0).score.min() > 0
 
 
-def test_people_cannot_answer_with_pictures_of_scans(config, tmp_path, caplog):
-    more = UNITS + "oracle = dict(_delete_=True, type='Files')\n"
-    assert run(config(more=more), tmp_path / 'run') == MISTAKE
-    assert 'Expected the oracle GroundTruth for scans' in caplog.text
+def test_people_answer_about_scans_through_files(config, town, tmp_path):
+    """The same run as with the ground truth, of a pool that has no labels."""
+    simulated, asked, root = tmp_path / 'a/run', tmp_path / 'b/run', tmp_path / 'world'
+    assert run(config(), simulated) == 0
+    shutil.copytree(town, root)
+    for sequence in ('00', '01'):
+        shutil.rmtree(root / 'sequences' / sequence / 'labels')
+    files = UNITS + "sandbox = None\noracle = dict(_delete_=True, type='Files')\n"
+    label_map = pool_scans(read_config(simulated / 'config.py')).label_map
+    for round_name in ('initial', 'rounds/000', 'rounds/001'):
+        assert run(config(root=root, more=files), asked, '--resume') == WAITING
+        folder = asked / round_name
+        query = json.loads((folder / 'ask/query.json').read_text())
+        assert query['form'] == 'points' and len(query['classes']) == 13
+        for sample in query['samples']:
+            assert Path(sample['scan']).is_file()
+            units = np.fromfile(folder / 'ask' / sample['units'], '<u4')
+            assert set(np.unique(units)) - {0} == {u + 1 for u in sample['asked']}
+            sequence, frame = sample['name'].split('/')
+            raw = np.fromfile(town / f'sequences/{sequence}/labels/{frame}.label', '<u4')
+            answer = np.where(units > 0, label_map.apply(raw & 0xFFFF), 255)
+            answer.astype('<u4').tofile(folder / sample['label'])
+    assert run(config(root=root, more=files), asked, '--resume') == 0
+    stores = RunStore(simulated), RunStore(asked)
+    for r in (INITIAL, 0, 1):
+        first, second = (store.query(r).table().to_pylist() for store in stores)
+        assert first == second
+        given = [[(a.unit, a.status, a.payload) for a in store.answers(r)] for store in stores]
+        assert given[0] == given[1]
+    first, second = (store.read(2, 'train') for store in stores)
+    assert first['metrics'] == second['metrics'] and first['labelled'] == second['labelled']
