@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from dense_al.pool import UnitPixels
 from dense_al.structures import IGNORE, Pixels
 
 UNASKED = -1
@@ -72,18 +73,14 @@ def decode_answers(
     Raises:
         ValueError: A payload does not fit its unit, so the regions are not those of the run.
     """
-    flat = regions.ravel()
-    order = np.argsort(flat, kind='stable')
-    ids = np.asarray(units, np.int64)
-    starts = np.searchsorted(flat, ids, 'left', sorter=order)
-    ends = np.searchsorted(flat, ids, 'right', sorter=order)
-    out = np.full(flat.shape, IGNORE, np.uint8)
-    for unit, start, end, payload in zip(ids, starts, ends, payloads):
-        labels = Pixels.decode(payload).labels
-        if len(labels) != end - start:
-            raise ValueError(f'Expected {end - start} labels for unit {unit}, but got '
+    pixels = UnitPixels(regions)
+    out = np.full(regions.size, IGNORE, np.uint8)
+    for unit, payload in zip(units, payloads):
+        labels, at = Pixels.decode(payload).labels, pixels[int(unit)]
+        if len(labels) != len(at):
+            raise ValueError(f'Expected {len(at)} labels for unit {unit}, but got '
                              f'{len(labels)}; are these the regions of the run?')  # fmt: skip
-        out[order[start:end]] = labels
+        out[at] = labels
     return out.reshape(regions.shape)
 
 
