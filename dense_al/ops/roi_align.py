@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from dense_al.ops.build import BUILD_COMMAND
 from dense_al.ops.torchvision_ops import torchvision_ops, usable
 
 
@@ -225,8 +226,6 @@ def _check_rois(rois: Tensor, n_images: int) -> None:
 
 def _check_mode(pool_mode: int) -> None:
     if pool_mode != 1:
-        from dense_al.ops.stand_in import BUILD_COMMAND
-
         raise RuntimeError(
             'Expected `pool_mode` to be avg, as roi_align in plain torch has no maximum. The '
             f'compiled operator has it: {BUILD_COMMAND}'

@@ -7,16 +7,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from dense_al.ops.build import BUILD_COMMAND
 from dense_al.ops.focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
 from dense_al.ops.nms import nms, softnms
 from dense_al.ops.roi_align import roi_align_backward, roi_align_forward
 
 NAME = 'mmcv._ext'
-BUILD_COMMAND = (
-    'pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation '
-    '--no-binary onedl-mmcv onedl-mmcv  (after torch, ninja and setuptools >= 77; takes 10 to 20 '
-    'minutes), or: make ops'
-)
 OPERATORS: tuple[Callable[..., Any], ...] = (
     nms,
     softnms,
