@@ -99,6 +99,8 @@ MENDED = [
     (GLYPHS, 'val_evaluator.ann_file', NOWHERE, 'Could not build `val_evaluator`'),
     (GLYPHS, 'train_dataloader.dataset.ann_file', NOWHERE, '`train_dataloader.dataset`'),
     (GLYPHS, 'model.backbone.init_cfg.type', 'Pretraind', 'Did you mean `Pretrained`'),
+    (GLYPHS, 'model.backbone.init_cfg', {'tye': 'Pretrained', 'checkpoint': 'a.pth'},
+     'Did you mean `type`'),
     (GLYPHS, 'acquisition', {'type': 'Composed', 'unit': 'Imaage'}, 'Did you mean `Image`'),
     (STREETS, 'val_evaluator.iou_metrics', ['mIou'], 'Did you mean `mIoU`'),
     (STREETS, 'param_scheduler.1.end', math.nan, 'Could not build `param_scheduler`'),

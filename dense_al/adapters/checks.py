@@ -26,7 +26,7 @@ from mmengine.runner.checkpoint import _load_checkpoint
 
 from dense_al.adapters import surgery
 from dense_al.adapters.classes import check_evaluated, check_names
-from dense_al.registry import ConfigError, nearest
+from dense_al.registry import ConfigError, check_keys, nearest
 
 UNKNOWN_NAME = re.compile(r'(\S+?) is not in the (?:\w+::)?([\w ]+?) registry')
 LONGEST = 400  # characters of a framework's message
@@ -169,7 +169,9 @@ def check_weights(cfg: Config) -> None:
     for node in surgery.dicts(cfg['model']):
         for given in surgery.listed(node.get('init_cfg')):
             if isinstance(given, dict) and 'type' not in given:
-                continue  # some backbones read a checkpoint from it themselves
+                # Some backbones read a checkpoint from it themselves.
+                check_keys(given, ('type', 'checkpoint', 'prefix', 'map_location'), 'init_cfg')
+                continue
             name = given.get('type') if isinstance(given, dict) else given
             _check_name(name, WEIGHT_INITIALIZERS, 'init_cfg.type')
     for field, path in _weights(cfg):
