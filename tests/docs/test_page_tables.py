@@ -89,6 +89,15 @@ def test_data_sets_of_the_configs_are_all_there(monkeypatch):
     assert listed == {f: names for f, names in named.items() if f not in generated}
 
 
+def test_shares_of_ceilings_in_the_readme_are_those_measured():
+    text = read(ROOT / 'README.md')
+    said = re.findall(r'(\w+)\'s \d+ % .*?\((\d+\.\d) %', text, re.S)
+    assert [name for name, _ in said] == ['LiDAL', 'D2ADA', 'BiB']
+    table = read(DOCS / 'results/README.md')
+    for name, share in said:
+        assert re.search(rf'\b{name} (\*\*not reached\*\*|\*\*reached\*\*), {share} %', table), name
+
+
 def test_fields_of_the_specs_are_all_there():
     for world, listed in rows(DOCS / 'sandbox.md', 'spec'):
         assert set(words(listed)) == {field.name for field in fields(WORLDS[world][0])}, world
