@@ -31,8 +31,9 @@ demo: setup
 	$(BIN)/python tools/al_compare.py configs/sandbox/streets_random.py configs/sandbox/streets_entropy.py \
 	  --seeds 0 --work-dir work_dirs/demo --html work_dirs/demo/report.html
 
+# A file stays with one process, and processes that all use all cores are many times slower.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

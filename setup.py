@@ -41,7 +41,7 @@ setup(
         ],
         'lidar': ['open3d-cpu', 'spconv'],
         'gpu': ['spconv-cu126'],
-        'dev': ['mypy', 'pytest', 'ruff'],
+        'dev': ['mypy', 'pytest', 'pytest-xdist', 'ruff'],
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10'],
     },
 )
