@@ -33,7 +33,7 @@ demo: setup
 
 # A file stays with one process, and processes that all use all cores are many times slower.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

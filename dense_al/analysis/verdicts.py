@@ -11,7 +11,7 @@ from dense_al.analysis.curves import Curve
 from dense_al.analysis.statistics import (
     MIN_RANK_TEST_PAIRS,
     PairedInterval,
-    area_under_curve,
+    area_within,
     common_range,
     labels_to_reach,
     paired_t_interval,
@@ -191,9 +191,10 @@ def differences(study: Study, entries: Sequence[Entry], reference: str) -> list[
     span = common_range([c for members in groups.values() for c in members])
     if span is None:
         return []
+    found = {label: {c.seed: area_within(c, span) for c in m} for label, m in groups.items()}
     areas = {
-        label: {c.seed: area_under_curve(c.x, c.y, span) for c in members}
-        for label, members in groups.items()
+        label: {seed: area for seed, area in by_seed.items() if math.isfinite(area)}
+        for label, by_seed in found.items()
     }
     base = areas[reference]
     before = study.references[: study.references.index(reference) + 1]

@@ -128,9 +128,7 @@ def _ask_points(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
         numbers = _units_asked(asking, sample).ravel()
     numbers.astype('<u4').tofile(folder / f'{name}_units.label')
     return {
-        'name': asking.manifest.names[sample],
-        'scan': asking.manifest.paths[sample],
-        'label': f'labels/{label_name(asking, sample)}',
+        **_listed(asking, sample),
         'units': f'{name}_units.label',
         'asked': units.tolist(),
     }
@@ -179,10 +177,12 @@ def _ask_objects(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
 
 
 def _listed(asking: Asking, sample: int) -> dict[str, Any]:
-    """What the list says of an image in any case."""
-    return {
+    """What the list says of a sample in any case."""
+    listed = {
         'name': asking.manifest.names[sample],
-        'image': asking.manifest.paths[sample],
-        'picture': f'{asking.manifest.file_names[sample]}_asked.png',
+        'scan' if asking.scans else 'image': asking.manifest.paths[sample],
         'label': f'labels/{label_name(asking, sample)}',
     }
+    if not asking.scans:
+        listed['picture'] = f'{asking.manifest.file_names[sample]}_asked.png'
+    return listed

@@ -158,6 +158,14 @@ def test_differences_pair_the_seeds_that_both_have(study, load, tmp_path):
     assert found.sign == 1 and math.isnan(found.p)
 
 
+def test_a_run_of_a_single_round_has_no_area_and_spoils_no_other(study, load, tmp_path):
+    store_all(tmp_path / 'cells')
+    store(tmp_path / 'cells', 'entropy', 2, [70])
+    (found,) = differences(study, load(), study.baseline)
+    assert found.interval.n == 2 and math.isfinite(found.interval.mean)
+    assert '| entropy |' in study_page(study, load(), None)
+
+
 def test_a_second_reference_has_a_column_and_a_verdict_of_its_own(tmp_path):
     methods = '  margin: configs/margin.py\n  entropy:'
     text = STUDY.replace('  entropy:', methods, 1) + '\nagainst: [margin]\n'
