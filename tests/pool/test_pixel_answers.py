@@ -64,7 +64,7 @@ def test_many_pixels_take_no_time():
     pool = store([answer(unit, unit % 5) for unit in units], side)
     begun = time.process_time()
     labels = pool.dense_labels(0)
-    assert time.process_time() - begun < 0.5  # a map of units would cost as much for each
+    assert time.process_time() - begun < 10  # 0.2 s alone; a map of units for each takes minutes
     assert (labels.ravel()[units] == np.array(units) % 5).all() and (labels != 255).sum() == 20_000
 
 

@@ -42,7 +42,7 @@ def test_a_query_knows_repeated_keys(scale):
         Query.of_rows('region', keys.take(np.array([0, 1, 2, 1])))
 
 
-def test_two_million_rows_are_compared_with_what_was_asked_in_a_second():
+def test_two_million_rows_are_compared_with_what_was_asked_in_seconds():
     samples, units = 5000, 400
     many = keyed(np.repeat(np.arange(samples), units), np.full(samples * units, -1),
                  np.tile(np.arange(units), samples))  # fmt: skip
@@ -51,7 +51,7 @@ def test_two_million_rows_are_compared_with_what_was_asked_in_a_second():
     ledger = Ledger([asked])
     begun = time.process_time()
     found = ledger.asked('region', many)
-    assert time.process_time() - begun < 3
+    assert time.process_time() - begun < 6  # 0.2 s alone
     assert (found == (many.unit % 50 == 0)).all()
 
 
@@ -63,5 +63,5 @@ def test_places_of_many_scans_take_no_square_of_their_number():
                   np.tile(np.arange(20), samples))  # fmt: skip
     begun = time.process_time()
     places = places_of(found, units, 'region', np.zeros(len(found), bool))
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 10  # 0.4 s alone; the square of the samples takes minutes
     assert len(places.rows) == samples // 2

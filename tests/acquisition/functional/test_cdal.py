@@ -117,9 +117,9 @@ def test_certain_pixels():
 def test_three_thousand_images_in_seconds():
     rng = np.random.default_rng(0)
     mixtures = rng.dirichlet(np.full(19, 0.3), (3000, 19))
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(np.unique(cdal_select(mixtures, np.arange(3000) < 150, 150))) == 150
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5  # 0.2 s alone; a loop over pairs takes minutes
 
 
 @pytest.mark.parametrize(

@@ -98,10 +98,10 @@ def test_global_random_state_is_untouched():
 def test_large_pool_is_quick():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100_000, 16)).astype(np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
     picks = clue_select(x, rng.random(100_000), 1400, rng=rng)
     assert len(np.unique(picks)) == 1400
-    assert time.perf_counter() - start < 120  # 2 s alone; a quadratic way takes minutes
+    assert time.process_time() - start < 120  # 2 s alone; a quadratic way takes minutes
 
 
 @pytest.mark.parametrize(
