@@ -1,5 +1,6 @@
 """Load a config, validate the four dicts, apply --sandbox, write the resolved config."""
 
+import ast
 import difflib
 import importlib.util
 import os
@@ -23,8 +24,7 @@ SANDBOXES = {
 }
 WEAK_SANDBOX = '_base_/sandbox/glyph_parts.py'  # for a detector that learns from tags
 MASK_SANDBOX = '_base_/sandbox/glyphs_masks.py'  # for a model with a mask head
-INSTALLED_BASE = r'[\'"](mm\w+::[^\'"]+)[\'"]'
-RELATIVE_BASE = r'([\'"])(\.{1,2}/[^\'"]+\.py)\1'
+INSTALLED_BASE = re.compile(r'mm\w+::')
 RELATIVE = ('percent', 'per_object')  # units of budgets that suit pools of any size
 
 
@@ -182,24 +182,40 @@ def _with_resolved_bases(path: Path, folder: Path) -> Path:
     Returns:
         A copy, or the config itself where it has no such base.
     """
-    text = path.read_text(encoding='utf-8')
-    found = {base: str(_installed(base)) for base in re.findall(INSTALLED_BASE, text)}
-    for _, base in re.findall(RELATIVE_BASE, text):
-        parent = path.parent / base
-        resolved = _with_resolved_bases(parent, folder) if parent.is_file() else parent
-        if resolved != parent:
-            found[base] = str(resolved)
-    if not found:
+    source = path.read_bytes()
+    node, bases = _bases_of(source, path)
+    found = [_resolved(base, path.parent, folder) for base in bases]
+    if node is None or not any(changed for _, changed in found):
         return path
-    for base, resolved in found.items():
-        text = text.replace(base, resolved)
-    # Relative bases are looked up beside the file: make them absolute.
-    text = re.sub(
-        RELATIVE_BASE, lambda m: repr(os.path.normpath(path.parent.resolve() / m.group(2))), text
-    )
+    lines = source.splitlines(keepends=True)
+    start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
+    end = sum(map(len, lines[: (node.end_lineno or 0) - 1])) + (node.end_col_offset or 0)
     copy = Path(tempfile.mkdtemp(dir=folder)) / path.name
-    copy.write_text(text, encoding='utf-8')
+    copy.write_bytes(source[:start] + repr([name for name, _ in found]).encode() + source[end:])
     return copy
+
+
+def _bases_of(source: bytes, path: Path) -> tuple[ast.expr | None, list[str]]:
+    """Where a config names its bases, and their names; none where they are not written out."""
+    try:
+        body = ast.parse(source).body if path.suffix == '.py' else []
+        assigned = (node for node in body if isinstance(node, ast.Assign))
+        node = next(n.value for n in assigned if ast.unparse(n.targets[0]) == '_base_')
+        bases = ast.literal_eval(node)
+    except (SyntaxError, ValueError, StopIteration):  # mmengine says what is wrong
+        return None, []
+    bases = [bases] if isinstance(bases, str) else bases
+    written = isinstance(bases, (list, tuple)) and all(isinstance(b, str) for b in bases)
+    return (node, list(bases)) if written else (None, [])
+
+
+def _resolved(base: str, beside: Path, folder: Path) -> tuple[str, bool]:
+    """The path of a base as a file beside this folder names it; whether it is another file now."""
+    if INSTALLED_BASE.match(base):
+        return str(_installed(base)), True
+    file = Path(os.path.abspath(beside / base))
+    found = _with_resolved_bases(file, folder) if file.is_file() else file
+    return str(found), found != file
 
 
 def _installed(base: str) -> Path:

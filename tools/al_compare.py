@@ -49,14 +49,17 @@ def main(argv: list[str] | None = None) -> int:
             print(f'all labels: {full:.2f}')
             print(format_gaps(groups, full))
         print(rank_tests_note(len(args.seeds)))
+        args.work_dir.mkdir(parents=True, exist_ok=True)  # absent where all curves were stored
         write_table(rows, args.work_dir / 'table.csv')
         to_png(learning_curves(groups, full), args.work_dir / 'curves.png')
         html = args.html or args.work_dir / 'report.html'
         gallery = Gallery(max_images=3, predictions=predictions_of)
         there = [str(f) for f in folders if is_run(f)]
+        written = [args.work_dir / 'table.csv', args.work_dir / 'curves.png']
         if there:  # stored curves have no pictures
             write_report(there, html, full, gallery)
-        print(f'written: {args.work_dir / "table.csv"}, {args.work_dir / "curves.png"}, {html}')
+            written.append(html)
+        print(f'written: {", ".join(map(str, written))}')
         if args.against is not None:
             tables = [{r.method: r.auc_mean for r in t} for t in (rows, read_table(args.against))]
             found = rank_correlation(*tables)

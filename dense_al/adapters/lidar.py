@@ -4,6 +4,7 @@ A scan of N points is a sample of height N and width 1, so labels, units and pre
 of an image, and everything that selects, asks and records works on scans as it is.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -178,7 +179,7 @@ def _manifest(scans: ScanSource) -> Manifest:
     n = len(scans)
     return Manifest(
         names=tuple(record.name for record in scans.records),
-        paths=tuple(record.points_path for record in scans.records),
+        paths=tuple(os.path.abspath(record.points_path) for record in scans.records),
         heights=scans.n_points,
         widths=np.ones(n, np.int64),
         domains=('target',) * n,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from dense_al import ops
 from dense_al.engine.distribution import world
 from dense_al.engine.store import INITIAL, RunStore, json_text
 from dense_al.registry import ConfigError
@@ -35,10 +36,11 @@ PER_ROUND = 'rounds.iterations.'  # a list with a number for each round grows wi
 LATER = ('acquisition', 'budget', 'rounds.later.', 'rounds.initial.')
 PACKAGES = (
     'torch', 'torchvision', 'numpy', 'scipy', 'scikit-learn', 'scikit-image', 'onedl-mmengine',
-    'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation',
+    'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation', 'dense_al',
 )  # fmt: skip
 OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
           'opencv-contrib-python-headless')  # fmt: skip
+SPCONV = ('spconv', *(f'spconv-cu{n}' for n in (118, 120, 121, 124, 126)))
 MOST_NAMED = 8  # settings that differ, in one message
 _ABSENT = object()
 
@@ -172,9 +174,11 @@ def _free(key: str) -> bool:
 
 
 def _versions() -> dict[str, str | None]:
-    """Package -> its version, None where it is not installed."""
+    """Package -> its version, None where it is not installed; and who computes operators."""
     found = {package: _version(package) for package in PACKAGES}
-    return {**found, 'opencv': next(filter(None, map(_version, OPENCV)), None)}
+    for name, packages in (('opencv', OPENCV), ('spconv', SPCONV)):
+        found[name] = next(filter(None, map(_version, packages)), None)
+    return {**found, 'mmcv operators': ops.install()}
 
 
 def _version(package: str) -> str | None:

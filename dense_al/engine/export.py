@@ -23,14 +23,15 @@ from dense_al.structures import Answer, Boxes, Manifest, Tags
 FORMATS = ('png', 'coco', 'scans')
 
 
-def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> int:
+def export(work_dir: Path, out: Path, form: str | None = None, copy_images: bool = False) -> int:
     """Writes what is labelled so far.
 
     Args:
         work_dir: The run.
         out: New or empty folder.
         form: One of `FORMATS`: `png` for labels of pixels, `coco` for boxes and tags, `scans` for
-            labels of points, in the layout of SemanticKITTI whatever the layout of the pool.
+            labels of points, in the layout of SemanticKITTI whatever the layout of the pool; None:
+            the one that suits the labels.
         copy_images: Copy the images instead of linking them.
 
     Returns:
@@ -44,6 +45,7 @@ def export(work_dir: Path, out: Path, form: str, copy_images: bool = False) -> i
     manifest, answers, recorded = run.manifest(), answers_of(run), run.environment()
     boxes = any(label.is_in(a.payload) for a in answers for label in (Boxes, Tags))
     fitting = 'coco' if boxes else 'scans' if recorded.get('scan_columns') else 'png'
+    form = form or fitting
     if answers and form != fitting:
         raise ConfigError(f'Expected the format {fitting!r} for these labels, but got {form!r}')
     if out.exists() and any(out.iterdir()):

@@ -116,7 +116,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads a command line, `sys.argv[1:]` for None."""
     parser = argparse.ArgumentParser(description='Run active learning')
     parser.add_argument('config', help='an mmseg, mmdet or scan config with the four dicts')
-    parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>')
+    parser.add_argument(
+        '--work-dir', help='default: work_dirs/NAME of the config, with --sandbox NAME_sandbox'
+    )
     parser.add_argument('--resume', action='store_true', help='go on with the run in the work dir')
     parser.add_argument('--sandbox', action='store_true', help='small generated world and model')
     parser.add_argument('--seed', type=_seed, default=0, help='of everything that is drawn')
@@ -144,7 +146,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.set_defaults(options_as_given=())
     args = parser.parse_args(arguments)
-    args.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
+    name = Path(args.config).stem + '_sandbox' * args.sandbox  # beside the real run
+    args.work_dir = args.work_dir or str(Path('work_dirs') / name)
     return args
 
 

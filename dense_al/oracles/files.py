@@ -74,10 +74,9 @@ class Files(Oracle):
         given.mkdir(parents=True, exist_ok=True)
         samples = list(asking.query.by_sample)
         files = {s: given / label_name(asking, s) for s in samples}
-        _check_no_strangers(given, [file.name for file in files.values()])
+        mistakes = _strangers(given, [file.name for file in files.values()])
         there = [s for s in samples if files[s].exists()]
         labels: dict[int, Label | None] = {}
-        mistakes = []
         for sample in there:
             try:
                 labels.update(self._read(asking, sample, files[sample]))
@@ -208,8 +207,11 @@ def _others(folder: Path) -> str:
     return f'; {_some(names)} there {"are" if len(names) > 1 else "is"} not read' * bool(names)
 
 
-def _check_no_strangers(folder: Path, expected: list[str]) -> None:
-    """Raises if a label file belongs to no asked image: a label must not get lost."""
-    for file in sorted(f for suffix in READ for f in folder.glob(f'*{suffix}')):
-        if file.name not in expected:
-            raise ValueError(f'{file} belongs to no asked image. {nearest(file.name, expected)}')
+def _strangers(folder: Path, expected: list[str]) -> list[str]:
+    """What to say about label files that belong to no asked image: a label must not get lost."""
+    found = sorted(f for suffix in READ for f in folder.glob(f'*{suffix}'))
+    return [
+        f'{file} belongs to no asked image. {nearest(file.name, expected)}'
+        for file in found
+        if file.name not in expected
+    ]

@@ -45,6 +45,11 @@ def test_the_command_that_goes_on_is_complete(options):
     assert vars(again) == vars(args)
 
 
+def test_a_sandbox_has_a_folder_of_its_own():
+    real, small = module.parse(['a/c.py']), module.parse(['a/c.py', '--sandbox'])
+    assert (real.work_dir, small.work_dir) == ('work_dirs/c', 'work_dirs/c_sandbox')
+
+
 @pytest.mark.parametrize(
     ('launcher', 'start'),
     [('pytorch', 'torchrun --nproc_per_node 4 tools/al_train.py'), ('slurm', 'srun python tools/')],

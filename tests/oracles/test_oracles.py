@@ -147,6 +147,14 @@ def test_wrong_label_files_are_named(asking, name, label, message):
         Files(wait_for='any').answer(asking)
 
 
+def test_all_mistakes_are_named_at_once(asking):
+    give(asking, 'town__a.png', np.full((8, 8), 4, np.uint8))
+    for name in ('x.png', 'y.png'):
+        give(asking, name, np.zeros((8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r'(?s)3 label files.*x.png belongs.*y.png belongs.*got 4'):
+        Files(wait_for='any').answer(asking)
+
+
 def test_a_broken_label_file_is_named(asking):
     give(asking, 'town__a.png', np.zeros((8, 8), np.uint8))
     path = asking.folder / 'labels/town__a.png'

@@ -479,6 +479,22 @@ def test_bases_of_packages_are_found_through_bases(tmp_path):
     assert (found.model.type, found.x, found.y) == ('EncoderDecoder', 2, 3)
 
 
+@pytest.mark.parametrize('name', ['mine.py', './mine.py', '{folder}/mine.py'])
+def test_bases_of_packages_stand_beside_bases_of_the_user(name, tmp_path):
+    from dense_al.config import read_config
+
+    stock = 'mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py'
+    (tmp_path / 'mine.py').write_text(f"é = 1; _base_ = '{stock}'  # stock\nx = 1\n")
+    (tmp_path / 'rest.py').write_text('y = 3\n')
+    bases = f"('{name.format(folder=tmp_path)}', # mine\n  'rest.py')"
+    (tmp_path / 'child.py').write_text(f'_base_ = {bases}\nx = 2\n')
+    found = read_config(tmp_path / 'child.py')
+    assert (found.model.type, found.x, found.y) == ('EncoderDecoder', 2, 3)
+    (tmp_path / 'both.py').write_text(f"_base_ = ['{stock}', 'rest.py']\nx = 2\n")
+    found = read_config(tmp_path / 'both.py')
+    assert (found.model.type, found.x, found.y) == ('EncoderDecoder', 2, 3)
+
+
 def test_reading_a_config_leaves_nothing_behind(tmp_path, monkeypatch):
     import tempfile
 

@@ -139,8 +139,8 @@ def check_export(work_dir, out, boxes):
     import al_export
     from pycocotools.coco import COCO
 
-    assert al_export.main([str(work_dir), '--out', str(out)]) == 2
-    assert al_export.main([str(work_dir), '--out', str(out), '--format', 'coco']) == 0
+    assert al_export.main([str(work_dir), '--out', str(out), '--format', 'png']) == 2
+    assert al_export.main([str(work_dir), '--out', str(out)]) == 0
     coco = COCO(str(out / 'annotations.json'))
     assert sorted(coco.imgs) == boxes.samples
     for sample in boxes.samples:

@@ -90,7 +90,7 @@ def test_ground_truth_outside_the_asked_pixels_changes_nothing(
 
 
 def test_exported_labels_are_those_of_the_pixels_asked(finished, world, tmp_path):
-    assert export(finished, tmp_path / 'out', 'png') == 8
+    assert export(finished, tmp_path / 'out') == 8
     manifest, asked = Manifest.load(finished / 'manifest.parquet'), asked_pixels(finished)
     for sample, path in enumerate(manifest.paths):
         file = (tmp_path / 'out/labels' / manifest.names[sample]).with_suffix('.png')

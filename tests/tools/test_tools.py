@@ -119,8 +119,9 @@ def test_compare_shares_starts_and_extends_by_seeds(small_config, tmp_path, capf
     import al_compare
 
     configs = [small_config('random'), small_config('entropy')]
-    base = [*configs, '--work-dir', str(tmp_path / 'grid'), '--jobs', '2']
-    base += ['--cfg-options', 'rounds.count=2', 'rounds.iterations=2']
+    rest = ['--jobs', '2', '--cells', str(tmp_path / 'cells')]
+    rest += ['--cfg-options', 'rounds.count=2', 'rounds.iterations=2']
+    base = [*configs, '--work-dir', str(tmp_path / 'grid'), *rest]
     assert al_compare.main([*base, '--seeds', '0', '1']) == 0
     captured = capfd.readouterr()
     assert 'baseline' in captured.out and 'over 2 seeds' in captured.out
@@ -134,6 +135,10 @@ def test_compare_shares_starts_and_extends_by_seeds(small_config, tmp_path, capf
     assert 'rank correlation' in capfd.readouterr().out
     again = (tmp_path / 'grid/small_random/seed_0/rounds/001/train.json').stat().st_mtime_ns
     assert again == stamp
+    other = tmp_path / 'other'
+    assert al_compare.main([*configs, '--work-dir', str(other), *rest, '--seeds', '0', '1']) == 0
+    assert 'report.html' not in capfd.readouterr().out  # pictures are of runs, and none is there
+    assert sorted(f.name for f in other.iterdir()) == ['curves.png', 'table.csv']
 
 
 def test_compare_names_a_config_that_is_not_there(capsys):
