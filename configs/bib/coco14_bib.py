@@ -6,7 +6,7 @@ _base_ = [
 model = dict(roi_head=dict(num_classes=80), test_cfg=dict(rcnn=dict(score_thr=0.0)))
 train_cfg = dict(max_iters=130000, val_interval=130000)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=200, by_epoch=False),
+    dict(type='LinearLR', start_factor=1 / 3, begin=0, end=500, by_epoch=False),
     dict(
         type='MultiStepLR', milestones=[90000, 120000], gamma=0.1, by_epoch=False, begin=0,
         end=130000),

@@ -240,13 +240,18 @@ class ImageCoreSet(ImagesWithBoxes):
         metric: `euclidean` or `cosine`.
         weight: None, or `entropy`: distances are multiplied by the largest entropy of a box of the
             image, background included (BiB's `core-set-ent`).
+        score_thr: Lowest score of a box that counts for a `weight`.
         released: Whether to do as released code does: a cosine similarity is taken for a distance
             (the sandbox), and a `weight` counts only for the distances to what is labelled when the
             round begins (BiB).
     """
 
     def __init__(
-        self, metric: str = 'euclidean', weight: str | None = None, released: bool = False
+        self,
+        metric: str = 'euclidean',
+        weight: str | None = None,
+        released: bool = False,
+        score_thr: float = 0.001,
     ) -> None:
         if metric not in METRICS:
             raise ConfigError(
@@ -269,7 +274,7 @@ class ImageCoreSet(ImagesWithBoxes):
         self.observes = frozenset({'pool', 'labelled'})
         if weight:
             self.options = DetectionOptions(
-                score_thr=0.001, nms_iou=0.3, nms_pre=100_000, max_boxes=100, pair_thr=0.001
+                score_thr=score_thr, nms_iou=0.3, nms_pre=100_000, max_boxes=100, pair_thr=score_thr
             )
 
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:

@@ -13,7 +13,6 @@ from mmdet.models.data_preprocessors import BoxInstDataPreprocessor
 from mmdet.models.dense_heads import BoxInstMaskHead
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
-from mmengine.logging import MessageHub
 from torch import Tensor
 
 from dense_al.models.point_loss import point_bce, sample_logits
@@ -33,7 +32,8 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
         *args, **kwargs: Of `BoxInstMaskHead`; `mask_feature_head.out_channels` must equal
             `feat_channels`, as mmdet's CondInst needs it.
         boxinst: Whether positives without a full mask also have BoxInst's terms; set
-            `PointSupDataPreprocessor` for them.
+            `PointSupDataPreprocessor` for them. Their warm-up (`warmup_iters`) counts all
+            iterations that the weights have seen.
         n_points: Points of each instance to use in an iteration, drawn at random; None for all.
         point_weight: Factor of the loss at points (APIS: 0.1 in the first round, then 1).
         count_ignored: Whether points that do not count are in the denominator, as in the released
@@ -45,6 +45,8 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
     Raises:
         ValueError: Channels that do not fit.
     """
+
+    iteration: Tensor
 
     def __init__(
         self,
@@ -66,6 +68,8 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
             )
         self.boxinst, self.n_points, self.point_weight = boxinst, n_points, point_weight
         self.count_ignored, self.padding, self.crop_to_box = count_ignored, padding, crop_to_box
+        # Saved with the weights, so that a round that goes on from them has its warm-up behind it.
+        self.register_buffer('iteration', torch.zeros((), dtype=torch.int64))
 
     def forward_single(self, mask_feat: Tensor, positive_info: Any) -> tuple[Tensor]:
         """(K, h, w) logits of the K positives of an image, on the graph also where K is 0."""
@@ -132,6 +136,7 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
             terms = self._box_terms(preds, batch_gt_instances, assigned, given)
             losses['loss_mask_project'] = terms[0] * share
             losses['loss_mask_pairwise'] = terms[1] * share
+            self.iteration += self.training
         return losses
 
     def _choose(self, info: Any) -> Tensor:
@@ -199,8 +204,7 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
             )
         pairs = pairs * target[:, None]
         pairwise = (self.get_pairwise_affinity(maps) * pairs).sum() / pairs.sum().clamp(min=1)
-        iteration = MessageHub.get_current_instance().get_info('iter', 0)
-        warmth = min(iteration / max(self.warmup_iters, 1), 1.0)
+        warmth = (self.iteration / max(self.warmup_iters, 1)).clamp(max=1)
         return project / len(rows), pairwise * warmth
 
     def _predict_by_feat_single(

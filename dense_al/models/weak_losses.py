@@ -93,7 +93,8 @@ def weak_targets(boxes: Tensor, scores: Tensor, tags: Tensor, share: float, iou:
     """What the proposals of an image learn from tags and the scores of the head before.
 
     Each proposal follows the pseudo-box it overlaps most and counts as much as that one scores;
-    below an overlap of 0.5 it is background. An image without tags is background throughout.
+    below an overlap of 0.5 it is background. Where there are no tags there is no pseudo-box either, and
+    no proposal counts: that no class is there the loss of the image's scores says already.
 
     Args:
         boxes: (R, 4) float32 proposals.
@@ -108,7 +109,7 @@ def weak_targets(boxes: Tensor, scores: Tensor, tags: Tensor, share: float, iou:
     seeds, classes = pseudo_boxes(boxes, scores, tags, share, iou)
     if len(seeds) == 0:
         none = torch.full((len(boxes),), -1, dtype=torch.long, device=boxes.device)
-        return Targets(none, boxes, boxes.new_ones(len(boxes)))
+        return Targets(none, boxes, boxes.new_zeros(len(boxes)))
     overlap, owner = box_iou(boxes, boxes[seeds]).max(1)
     labels = torch.where(overlap >= 0.5, classes[owner], -1)
     return Targets(labels, boxes[seeds][owner], scores[seeds, classes][owner])

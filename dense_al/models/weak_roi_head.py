@@ -39,7 +39,8 @@ class WeakRoIHead(BaseModule):
         fc_channels: Widths of the shared layers.
         dropout: Behind each shared layer.
         stream_std: Deviation of the two streams' first weights. Where the shared layers are new as
-            well, 0.05 lets the streams tell proposals apart far sooner than the published 0.01.
+            well, 0.05 lets the streams tell proposals apart far sooner than the published 0.001.
+        refine_std: The same of the refinement heads' class weights; of their boxes it is 0.001.
         refinements: Number of refinement heads.
         weights: Weight of each refinement head's losses on weak images.
         share: Share of the proposals that may stand for an object.
@@ -63,7 +64,8 @@ class WeakRoIHead(BaseModule):
         bbox_roi_extractor: dict[str, Any],
         fc_channels: Sequence[int] = (4096, 4096),
         dropout: float = 0.5,
-        stream_std: float = 0.01,
+        stream_std: float = 0.001,
+        refine_std: float = 0.001,
         refinements: int = 3,
         weights: Sequence[float] = (3.0, 1.0, 1.0),
         share: float = 0.15,
@@ -94,7 +96,7 @@ class WeakRoIHead(BaseModule):
         self.stream_proposal = nn.Linear(width, num_classes)
         self.refine_class = _linears(refinements, width, num_classes + 1)
         self.refine_box = _linears(refinements, width, 4 * num_classes)
-        self._reset(stream_std)
+        self._reset(stream_std, refine_std)
         self._shared_init = shared_init
 
     def init_weights(self) -> None:
@@ -103,7 +105,7 @@ class WeakRoIHead(BaseModule):
         if self._shared_init is not None:
             initialize(self.shared, self._shared_init)
 
-    def _reset(self, stream_std: float) -> None:
+    def _reset(self, stream_std: float, refine_std: float) -> None:
         """Weights that keep the scale of the shared features, small ones in the heads."""
         for layer in self.shared:
             if isinstance(layer, nn.Linear):
@@ -112,7 +114,7 @@ class WeakRoIHead(BaseModule):
         streams = nn.ModuleList([self.stream_class, self.stream_proposal])
         for heads, deviation in (
             (streams, stream_std),
-            (self.refine_class, 0.01),
+            (self.refine_class, refine_std),
             (self.refine_box, 0.001),
         ):
             for weight in heads.parameters():

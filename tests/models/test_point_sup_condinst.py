@@ -175,16 +175,23 @@ def test_terms_of_boxes_are_those_of_boxinst(hub):
         preds, prepared(BoxInstDataPreprocessor, [image(), image()]), [{}, {}], infos
     )
     given = prepared(PointSupDataPreprocessor, [image(POINTS, ANSWERS), image(POINTS, ANSWERS)])
-    found = head(boxinst=True, warmup_iters=20).loss_by_feat(preds, given, [{}, {}], infos)
+    model = head(boxinst=True, warmup_iters=20)
+    model.iteration.fill_(5)
+    found = model.loss_by_feat(preds, given, [{}, {}], infos)
     for name in ('loss_mask_project', 'loss_mask_pairwise'):
         torch.testing.assert_close(found[name], wanted[name])
         assert found[name] > 0
     assert found['loss_mask_point'] > 0 and found['loss_mask'] == 0
-    hub.update_info('iter', 10)
-    later = head(boxinst=True, warmup_iters=20).loss_by_feat(preds, given, [{}, {}], infos)
-    assert later['loss_mask_pairwise'].item() == pytest.approx(
-        2 * found['loss_mask_pairwise'].item()
-    )
+    for _ in range(4):
+        model.loss_by_feat(preds, given, [{}, {}], infos)
+    hub.update_info('iter', 0)  # another round begins, with the weights of the one before
+    again = head(boxinst=True, warmup_iters=20)
+    again.load_state_dict(model.state_dict())
+    for mode, times in ((False, 2), (False, 2), (True, 2), (True, 2.2)):
+        later = again.train(mode).loss_by_feat(preds, given, [{}, {}], infos)
+        assert later['loss_mask_pairwise'].item() == pytest.approx(
+            times * found['loss_mask_pairwise'].item()
+        )
 
 
 def test_terms_of_boxes_spare_full_masks():
@@ -193,7 +200,8 @@ def test_terms_of_boxes_spare_full_masks():
     )
     assert np.array_equal(given[0].masks.masks, blobs().masks)
     preds = maps(3)
-    model = head(boxinst=True)
+    model = head(boxinst=True).eval()
+    model.iteration.fill_(5)
     found = model.loss_by_feat([preds], given, [{}], [positives([0, 1, 0])])
     alone = model.loss_by_feat([preds[1:2]], given, [{}], [positives([1])])
     for name in ('loss_mask_project', 'loss_mask_pairwise'):

@@ -65,7 +65,7 @@ def test_proposals_follow_the_pseudo_box_they_overlap_most():
     assert found.weights.tolist() == pytest.approx([0.6, 0.6, 0.6, 0.3, 0.3])
     assert found.boxes[:, 0].tolist() == [0, 0, 0, 50, 50]
     nothing = weak_targets(boxes, scores, torch.zeros(0, dtype=torch.long), 0.2, 0.2)
-    assert nothing.labels.tolist() == [-1] * 5 and nothing.weights.tolist() == [1] * 5
+    assert nothing.labels.tolist() == [-1] * 5 and nothing.weights.tolist() == [0] * 5
 
 
 def test_full_images_take_objects_and_the_hardest_background():
@@ -87,7 +87,7 @@ def head(**given):
     return MODELS.build(
         dict(
             type='WeakRoIHead', num_classes=2, in_channels=2, fc_channels=(16,), dropout=0.0,
-            stream_std=0.1, full=dict(count=16), **given,
+            stream_std=0.1, refine_std=0.01, full=dict(count=16), **given,
             bbox_roi_extractor=dict(
                 type='SingleRoIExtractor', out_channels=2, featmap_strides=[1],
                 roi_layer=dict(type='RoIAlign', output_size=2, sampling_ratio=2)),

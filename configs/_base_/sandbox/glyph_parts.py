@@ -42,7 +42,8 @@ model = dict(
         init_cfg=dict(
             type='Pretrained', checkpoint='data/glyph_parts_backbone.pth', prefix='backbone.')),
     roi_head=dict(
-        type='WeakRoIHead', num_classes=10, in_channels=96, fc_channels=(256,), dropout=0.0, stream_std=0.05,
+        type='WeakRoIHead', num_classes=10, in_channels=96, fc_channels=(256,), dropout=0.0,
+        stream_std=0.05, refine_std=0.01,
         bbox_roi_extractor=dict(
             type='SingleRoIExtractor', out_channels=96, featmap_strides=[4],
             roi_layer=dict(type='RoIAlign', output_size=4, sampling_ratio=2)),
