@@ -39,10 +39,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         ConfigError: No such file, one that cannot be read, a missing `_base_`, a missing dict.
     """
     cfg = read_config(path)
-    try:
-        cfg.merge_from_dict(options or {})
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ConfigError(f'Could not lay {options} over {path}: {error}') from error
+    _lay_over(cfg, options, str(path))
     _check_near_misses(cfg)
     for key in DICTS:
         if not isinstance(cfg.get(key), dict):
@@ -99,12 +96,13 @@ def read_config(path: str | Path, environment: bool = True) -> Config:
             raise ConfigError(f'Could not read {path}: {type(error).__name__}: {error}') from error
 
 
-def apply_sandbox(cfg: Config, configs: Path) -> Config:
+def apply_sandbox(cfg: Config, configs: Path, options: dict[str, Any] | None = None) -> Config:
     """Replaces data, model and schedule by the sandbox of the task; the four dicts stay.
 
     Args:
         cfg: A full-size config.
         configs: The folder `configs` of this package.
+        options: What the user laid over the config, and wants in the sandbox as well.
 
     Returns:
         The sandbox config; length of the rounds, metric and initial labels are the sandbox's, and a
@@ -120,7 +118,16 @@ def apply_sandbox(cfg: Config, configs: Path) -> Config:
     if cfg['budget'].get('unit', 'units') not in RELATIVE:
         small['budget'] = small['sandbox']['budget']
     small['rounds'] = _sandbox_rounds(cfg, small, weak=path == WEAK_SANDBOX)
+    _lay_over(small, options, f'the sandbox {path}')
     return small
+
+
+def _lay_over(cfg: Config, options: dict[str, Any] | None, where: str) -> None:
+    """Lays options over a config (in place)."""
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ConfigError(f'Could not lay {options} over {where}: {error}') from error
 
 
 def _sandbox_of(cfg: Config) -> str:

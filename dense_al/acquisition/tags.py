@@ -7,7 +7,7 @@ import numpy as np
 from dense_al.acquisition.base import Acquisition, Selection
 from dense_al.acquisition.detection import ImagesWithBoxes
 from dense_al.pool import TagStore, Units
-from dense_al.registry import ACQUISITIONS, ConfigError
+from dense_al.registry import ACQUISITIONS
 from dense_al.structures import DetPrediction, ElementRows
 
 
@@ -31,7 +31,8 @@ class ImageTags(_Images):
 class ClassBalancedRandom(_Images):
     """Random images of the class that the fewest labelled images show (BiB's `b-random`).
 
-    The classes of an image must be known, from its tags.
+    The classes of an image are known from its tags; where these were declined it comes last, as if
+    it showed nothing.
     """
 
     kind = 'image'
@@ -44,13 +45,8 @@ class ClassBalancedRandom(_Images):
         shown = np.zeros((len(rows), given.n_classes), bool)
         for i, sample in enumerate(rows.sample):
             known = tags.tags(int(sample))
-            if known is None:
-                raise ConfigError(
-                    'Expected the tags of every image to be known, as ClassBalancedRandom chooses '
-                    'by them, but some are not; ask for them with `rounds.initial.acquisition` '
-                    'ImageTags'
-                )
-            shown[i, known] = True
+            if known is not None:
+                shown[i, known] = True
         return balanced(shown, closed, _classes_labelled(given, tags), given.rng)
 
 
@@ -102,12 +98,16 @@ def balanced(
 
 @ACQUISITIONS.register
 class WeakLoss(ImagesWithBoxes):
-    """Images whose tags a weakly supervised detector fits worst (BiB's `loss`)."""
+    """Images whose tags a weakly supervised detector fits worst (BiB's `loss`).
+
+    An image whose tags were declined comes last.
+    """
 
     def __init__(self) -> None:
         self.needs = frozenset({'weak_loss'})
 
     def observe(self, prediction: DetPrediction, sample: int, units: Units) -> ElementRows:
-        if prediction.weak_loss is None:
+        loss = prediction.weak_loss
+        if loss is None and prediction.tags is not None:
             raise ValueError('Expected a prediction with the loss on its tags, but got none')
-        return self._rows(prediction, units, prediction.weak_loss)
+        return self._rows(prediction, units, 0.0 if loss is None else loss)

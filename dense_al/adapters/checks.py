@@ -179,6 +179,31 @@ def check_weights(cfg: Config) -> None:
             raise ConfigError(f'Expected `{field}` to be a file of weights, but got {path!r}')
 
 
+def check_checkpoint(model: Any, path: str | None) -> None:
+    """Refuses weights of another model: frameworks go on with random ones in their place.
+
+    Args:
+        model: Of the config; it gets the weights.
+        path: `rounds.initial.checkpoint`, if there is one.
+
+    Raises:
+        ConfigError: Parameters are missing or of other sizes; buffers may be missing.
+    """
+    if path is None:
+        return
+    with naming('rounds.initial.checkpoint'):
+        content = _load_checkpoint(path, map_location='cpu', logger='silent')
+        state = content.get('state_dict', content)
+        state = {key.removeprefix('module.'): value for key, value in state.items()}
+        missing = set(model.load_state_dict(state, strict=False).missing_keys)
+    lost = [name for name, _ in model.named_parameters() if name in missing]
+    if lost:
+        raise ConfigError(
+            f'Expected the weights of this model in `rounds.initial.checkpoint` {path}, but '
+            f'{len(lost)} are not there, such as `{lost[0]}`'
+        )
+
+
 def fetch_weights(cfg: Config) -> None:
     """Downloads the weights that training begins with to where frameworks keep them.
 

@@ -181,6 +181,7 @@ class FrameworkTask(ABC):
         checks.check_weights(self._cfg)
         self._check_pipelines()
         rounds = self._rounds
+        checks.check_checkpoint(model, (rounds.initial or {}).get('checkpoint'))
         for number in range(2 if rounds.later else 1):
             prefix = 'rounds.later.' if number else ''
             with checks.naming('rounds.later'):
@@ -355,9 +356,15 @@ class FrameworkTask(ABC):
         )
 
     def _batches(self, samples: np.ndarray, most: int) -> list[list[int]]:
-        """Which of `samples`, in their order and at most `most`, are predicted on together."""
-        where = list(range(len(samples)))
-        return [where[i : i + most] for i in range(0, len(where), most)]
+        """Which of `samples`, in their order and at most `most`, are predicted on together.
+
+        Only images of one size: mmseg would not stack others, and mmdet fills smaller ones up, so
+        that a prediction would depend on what else is in the batch.
+        """
+        sizes = np.array([self.manifest.size(s) for s in samples.tolist()]).reshape(-1, 2)
+        starts = np.flatnonzero((sizes[1:] != sizes[:-1]).any(1)) + 1
+        runs = np.split(np.arange(len(samples)), starts)
+        return [run[i : i + most].tolist() for run in runs for i in range(0, len(run), most)]
 
 
 def _shared_metainfo(datasets: list[Any]) -> dict[str, Any]:

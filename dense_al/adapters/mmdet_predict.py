@@ -81,9 +81,7 @@ def _extras(
         if remembered is not None:
             there = boxes.new_tensor(remembered) * scale
             extras['remembered'] = _numpy(reader.box_features(levels, there))
-    if 'weak_loss' in needs:
-        if 'tags' not in meta:
-            raise ValueError('Expected the tags of every image, but some are not known')
+    if 'weak_loss' in needs and 'tags' in meta:
         tags = torch.as_tensor(meta['tags'], dtype=torch.long, device=boxes.device)
         extras['weak_loss'] = reader.weak_loss(levels, fixed, tags)
     return extras

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
+from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset
 
 import dense_al.datasets.domains
@@ -54,6 +55,7 @@ class MMSegTask(FrameworkTask):
         mmseg_config.check_model(cfg['model'], partial)
         mmseg_config.check_metric(cfg['val_evaluator'], rounds.metric)
         super().__init__(cfg, rounds)
+        self._partial = partial
         self._labels = [record.pop('seg_map_path', None) for record in self._records]
         self._read = TRANSFORMS.build(annotation_loader(self._pipeline))
 
@@ -70,6 +72,7 @@ class MMSegTask(FrameworkTask):
             )
         info = {**self._records[sample], 'seg_map_path': path, 'seg_fields': []}
         try:
+            _check_depth(path)
             label = self._read(info)['gt_seg_map']
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f'Could not read the label {path}: {error}') from error
@@ -105,7 +108,7 @@ class MMSegTask(FrameworkTask):
 
     def _prepare(self, cfg: Any) -> None:
         per_image = self._source is not None and self._source['per_image']
-        mmseg_config.partial_losses(cfg['model'], per_image)
+        mmseg_config.partial_losses(cfg['model'], per_image, self._partial)
         evaluator = cfg.get('val_evaluator')
         evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
         cfg['val_evaluator'] = [*evaluators, {'type': 'PerClassIoU'}]
@@ -137,12 +140,16 @@ class MMSegTask(FrameworkTask):
             return super()._sampler(loader)
         return {'type': 'DomainSampler', 'source_share': self._source['share']}
 
-    def _batches(self, samples: np.ndarray, most: int) -> list[list[int]]:
-        """As everywhere, but images of two sizes are never in one: mmseg would not stack them."""
-        sizes = np.array([self.manifest.size(s) for s in samples.tolist()]).reshape(-1, 2)
-        starts = np.flatnonzero((sizes[1:] != sizes[:-1]).any(1)) + 1
-        runs = np.split(np.arange(len(samples)), starts)
-        return [run[i : i + most].tolist() for run in runs for i in range(0, len(run), most)]
-
     def _images(self, samples: Sequence[int], pipeline: Sequence[Any], ledger: Ledger) -> Dataset:
         return PoolSegDataset(self._records, samples, None, self._metainfo, pipeline)
+
+
+def _check_depth(path: str) -> None:
+    """Refuses numbers that one byte does not hold: mmseg would take them modulo 256."""
+    try:
+        with Image.open(path) as image:
+            highest = np.asarray(image).max() if image.mode[0] in 'IF' else 0
+    except UnidentifiedImageError:
+        return  # not an image: what else mmseg reads, it reads as it is
+    if highest > IGNORE:
+        raise ValueError(f'expected one byte for each pixel, but it holds {highest:g}')

@@ -10,6 +10,8 @@ REFUSED = {
     'MaskFormerHead': 'turns unlabelled pixels into negatives',
     'Mask2FormerHead': 'turns unlabelled pixels into negatives',
     'DiceLoss': 'counts unlabelled pixels in its denominator',
+    'FocalLoss': 'averages over all pixels, also those without a label',
+    'HuasdorffDisstanceLoss': 'takes the border of an answered region for an object border',
     'BoundaryLoss': 'takes the border of an answered region for an object border',
     'SilogLoss': 'is for depth',
 }
@@ -32,14 +34,20 @@ def check_model(model: Any, partial: bool) -> None:
             )
 
 
-def partial_losses(model: Any, per_image: bool = False) -> None:
+def partial_losses(model: Any, per_image: bool = False, partial: bool = True) -> None:
     """Makes every cross entropy average over labelled pixels only (in place).
+
+    Where images are labelled in part, `EncHead` learns without its loss on which classes are in an
+    image, for which all others would count as absent.
 
     Args:
         model: The model's config.
         per_image: Whether to average over each image first, so that each counts the same.
+        partial: Whether images may be labelled in part.
     """
     for node in dicts(model):
+        if partial and type_name(node) == 'EncHead':
+            node['use_se_loss'] = False
         if node.get('type') in ('CrossEntropyLoss', 'mmseg.CrossEntropyLoss'):
             # With class weights mmseg averages over labelled pixels anyway, and fails if asked to.
             weighted = node.get('class_weight') is not None and not node.get('use_sigmoid')

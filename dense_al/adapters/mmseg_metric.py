@@ -16,19 +16,19 @@ class PerClassIoU(BaseMetric):
     default_prefix = 'class'
 
     def process(self, data_batch: Any, data_samples: Any) -> None:
-        """Adds the confusion of one batch."""
+        """Adds what is hit, predicted and there of each class in one batch."""
         n = len(self.dataset_meta['classes'])
         for sample in data_samples:
             predicted = sample['pred_sem_seg']['data'].squeeze().cpu().numpy().ravel()
             truth = sample['gt_sem_seg']['data'].squeeze().cpu().numpy().ravel()
             known = truth != IGNORE
-            joint = truth[known].astype(np.int64) * n + predicted[known].astype(np.int64)
-            self.results.append(np.bincount(joint, minlength=n * n).reshape(n, n))
+            predicted, truth = predicted[known], truth[known]
+            parts = (truth[truth == predicted], predicted, truth)
+            self.results.append(np.stack([np.bincount(p, minlength=n) for p in parts]))
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Class name -> IoU in percent."""
-        confusion = np.sum(results, axis=0)
-        hit = confusion.diagonal()
-        union = confusion.sum(0) + confusion.sum(1) - hit
+        hit, predicted, there = np.sum(results, axis=0)
+        union = predicted + there - hit
         iou = np.where(union > 0, 100 * hit / np.maximum(union, 1), np.nan)
         return {str(c): float(v) for c, v in zip(self.dataset_meta['classes'], iou)}

@@ -80,7 +80,7 @@ def _resolved(args: Namespace) -> Config:
     """The config with the options of the command line."""
     cfg = load_config(args.config, args.cfg_options)
     if args.sandbox:
-        cfg = apply_sandbox(cfg, CONFIGS)
+        cfg = apply_sandbox(cfg, CONFIGS, args.cfg_options)
     cfg['launcher'] = args.launcher
     return cfg
 
@@ -130,7 +130,7 @@ def _begin(args: Namespace, cfg: Config, units: RegionMaps, learner: Learner) ->
     """Locks the folder, prepares the units, records what the run is begun with."""
     store, task = learner.store, learner.task
     store.lock()
-    if not store.environment():
+    if not store.begun:
         task.fetch_weights()
         if learner.oracle.reads_labels:
             task.check_labels()

@@ -81,7 +81,7 @@ def environment(
         'versions': _versions(),
         'config': dict(_settings(cfg.to_dict())),
     }
-    return {**found, 'start_key': _start_key(found, initial)}
+    return {**found, 'start_key': _start_key(found, [task.manifest.digest, initial])}
 
 
 def _start_key(found: dict[str, Any], initial: Any) -> str:
@@ -113,8 +113,8 @@ def record(store: RunStore, now: dict[str, Any], allow_other: bool) -> None:
     Raises:
         ConfigError: The run was begun with something else.
     """
-    before = {} if allow_other else store.environment()
-    found = list(_differences(before, now))
+    before = store.environment() if store.begun else {}
+    found = [] if allow_other else list(_differences(before, now))
     if found:
         (key, old, new), *more = found
         message = (
@@ -126,6 +126,10 @@ def record(store: RunStore, now: dict[str, Any], allow_other: bool) -> None:
             names += f' and {len(more) - MOST_NAMED} more' * (len(more) > MOST_NAMED)
             message += f'. Also different: {names}; it began with {store.config_file}'
         raise ConfigError(message)
+    if store.read(INITIAL, 'query') is not None and before.get('start_key') != now.get('start_key'):
+        # What was drawn or trained before follows from other settings than what comes now.
+        trained = store.read(0, 'train') is not None
+        now = {**now, 'start_key': before.get('start_key') if trained else None}
     store.write_environment(now)
 
 

@@ -55,6 +55,11 @@ def _named(name: str, manifest: Manifest) -> int:
             f'Expected names with suffix in `rounds.initial.labelled`, as {name!r} is that of '
             f'{several}'
         )
+    if found[0] >= manifest.n_pool:
+        raise ConfigError(
+            'Expected samples of the pool in `rounds.initial.labelled`, but got '
+            f'{manifest.names[found[0]]!r} of the source domain, which is labelled anyway'
+        )
     return found[0]
 
 

@@ -93,8 +93,8 @@ def weak_targets(boxes: Tensor, scores: Tensor, tags: Tensor, share: float, iou:
     """What the proposals of an image learn from tags and the scores of the head before.
 
     Each proposal follows the pseudo-box it overlaps most and counts as much as that one scores;
-    below an overlap of 0.5 it is background. Where there are no tags there is no pseudo-box either, and
-    no proposal counts: that no class is there the loss of the image's scores says already.
+    below an overlap of 0.5 it is background. Where there are no tags there is no pseudo-box either,
+    and no proposal counts: that no class is there the loss of the image's scores says already.
 
     Args:
         boxes: (R, 4) float32 proposals.

@@ -202,14 +202,14 @@ def _some(names: list[str]) -> str:
 
 def _others(folder: Path) -> str:
     """What lies beside the label files and is not read, for a message."""
-    names = sorted(f.name for f in folder.iterdir() if f.suffix not in READ)
+    names = sorted(f.name for f in folder.iterdir() if f.suffix.lower() not in READ)
     names = [name for name in names if not name.startswith('.')]
     return f'; {_some(names)} there {"are" if len(names) > 1 else "is"} not read' * bool(names)
 
 
 def _strangers(folder: Path, expected: list[str]) -> list[str]:
     """What to say about label files that belong to no asked image: a label must not get lost."""
-    found = sorted(f for suffix in READ for f in folder.glob(f'*{suffix}'))
+    found = sorted(f for f in folder.iterdir() if f.suffix.lower() in READ)
     return [
         f'{file} belongs to no asked image. {nearest(file.name, expected)}'
         for file in found

@@ -35,6 +35,7 @@ FILES: dict[type[Label], str] = {
     Mask: 'answers',
     Inside: 'answers',
 }
+MOST_UNITS = 2**16 - 1
 SUFFIXES = {'pixels': '.png', 'points': '.label'}  # of label files; all others are JSON
 
 
@@ -100,6 +101,11 @@ def _ask_units(folder: Path, asking: Asking, sample: int) -> dict[str, Any]:
     picture = read_image(asking.manifest.paths[sample]).copy()
     picture[find_boundaries(asked, mode='inner') & (asked > 0)] = OUTLINE
     Image.fromarray(picture).save(folder / f'{name}_asked.png')
+    if asked.max(initial=0) > MOST_UNITS:
+        raise ValueError(
+            f'Expected at most {MOST_UNITS} units in an image, as pictures number them in 16 bits, '
+            f'but got unit {asked.max() - 1} in {asking.manifest.names[sample]}; choose larger ones'
+        )
     Image.fromarray(asked.astype(np.uint16)).save(folder / f'{name}_units.png')
     return {
         **_listed(asking, sample),

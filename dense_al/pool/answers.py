@@ -110,7 +110,7 @@ class AnswerStore:
             self._by_sample[answer.sample].append(answer)
         self._manifest, self._units = manifest, units
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cache_bytes = cache_bytes
+        self._cache_bytes, self._held = cache_bytes, 0
 
     @property
     def samples(self) -> list[int]:
@@ -165,6 +165,6 @@ class AnswerStore:
 
     def _remember(self, sample: int, labels: np.ndarray) -> None:
         self._cache[sample] = labels
-        held = sum(kept.nbytes for kept in self._cache.values())
-        while held > self._cache_bytes and len(self._cache) > 1:
-            held -= self._cache.popitem(last=False)[1].nbytes
+        self._held += labels.nbytes
+        while self._held > self._cache_bytes and len(self._cache) > 1:
+            self._held -= self._cache.popitem(last=False)[1].nbytes

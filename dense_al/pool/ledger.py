@@ -138,14 +138,15 @@ class Ledger:
         """Objects in an image that nobody has answered yet; where `kind` is `tags`, classes.
 
         As many as people found on average in those that were answered; before any was,
-        `EXPECTED_OBJECTS`.
+        `EXPECTED_OBJECTS`. One at least: where nothing was found an image would be free, and all be
+        asked.
         """
         form: type[Label] = Tags if kind == 'tags' else Boxes
         of_kind = [a.payload for a in self._of_people() if a.kind == kind]
         answered = [form.decode(payload).drawn for payload in of_kind if form.is_in(payload)]
         if not answered:
             return EXPECTED_OBJECTS.get(kind, 0.0)
-        return sum(answered) / len(answered)
+        return max(sum(answered) / len(answered), 1.0)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(C,) int64: units in force with most of each class; of boxes, every object."""

@@ -103,7 +103,7 @@ class Manifest:
         """Pixels or points of the pool."""
         return int(self.areas[: self.n_pool].sum())
 
-    @property
+    @cached_property
     def areas(self) -> np.ndarray:
         """(N,) int64, pixels (or points) per sample."""
         return self.heights * self.widths

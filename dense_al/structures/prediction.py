@@ -105,7 +105,8 @@ class DetPrediction:
         remembered: (Q, D) float32 features of boxes of an earlier round; None for a sample of which
             none are remembered.
         tags: (T,) int64 classes known to be in the image; None where that is not known.
-        weak_loss: What the image's tags cost a model that learns from tags; None unless asked for.
+        weak_loss: What the image's tags cost a model that learns from tags; None unless asked for
+            and known.
     """
 
     sample: int

@@ -90,6 +90,14 @@ class TestWeakLoss(BoxContract):
         return WeakLoss()
 
 
+def test_an_image_without_known_tags_has_the_least_loss():
+    known = replace(some_boxes(0), tags=np.array([1]))
+    rows = observed(WeakLoss(), [replace(known, weak_loss=0.3), some_boxes(1)])
+    assert rows.score.tolist() == [0.3, 0.0]
+    with pytest.raises(ValueError, match='the loss on its tags'):
+        observed(WeakLoss(), [known])
+
+
 class TestWeightedCoreSet(BoxContract):
     def acquisition(self):
         return ImageCoreSet(weight='entropy')
@@ -269,9 +277,12 @@ def test_class_balanced_random_needs_tags_and_counts_what_is_labelled():
     rows = ElementRows.concatenate(
         [ElementRows.of_sample(s, np.zeros(1), UNITS.sizes(s)) for s in range(6)]
     )
-    with pytest.raises(ConfigError, match='ImageTags'):
-        pick(ClassBalancedRandom(), rows, Budget(1))
     tags = tagged([[0], [0], [0], [1], [2], []])
+    ledger = Ledger([[tag for tag in tags if tag.sample != 4]])  # declined: nobody said
+    assert pick(ClassBalancedRandom(), rows, Budget(6), ledger).sample[-2:].tolist() in (
+        [4, 5],
+        [5, 4],
+    )
     ledger = Ledger([tags])
     first = pick(ClassBalancedRandom(), rows, Budget(3), ledger)
     assert sorted(first.sample.tolist())[1:] == [3, 4] and first.sample.min() < 3

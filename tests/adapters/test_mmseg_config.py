@@ -83,6 +83,14 @@ def test_what_cannot_learn_from_parts_is_refused_by_name(name):
     mmseg_config.check_model(model, partial=False)
 
 
+def test_a_loss_on_classes_in_an_image_is_left_out_where_some_are_not_asked():
+    for partial in (True, False):
+        model = dict(decode_head=dict(type='EncHead', loss_decode=dict(type='CrossEntropyLoss')))
+        mmseg_config.partial_losses(model, partial=partial)
+        assert model['decode_head'].get('use_se_loss', True) is not partial
+        assert model['decode_head']['loss_decode']['avg_non_ignore'] is True
+
+
 def pool(**dataset):
     return dict(train_dataloader=dict(dataset=dataset))
 

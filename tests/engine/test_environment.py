@@ -1,13 +1,15 @@
 """What a run is begun with must stay, and a resume that differs names the key."""
 
 import json
+from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
 
 from dense_al.engine import environment as module
 from dense_al.engine.environment import record
-from dense_al.engine.store import RunStore
+from dense_al.engine.store import INITIAL, RunStore
 from dense_al.registry import ConfigError
 
 CONFIG = dict(
@@ -35,6 +37,7 @@ def recorded(changes=(), **more):
 def store(tmp_path):
     store = RunStore(tmp_path)
     record(store, recorded(), False)
+    (tmp_path / 'initial').mkdir()
     return store
 
 
@@ -93,6 +96,37 @@ def test_all_that_differs_is_named_the_method_first(store):
     ) as e:
         record(store, other, False)
     assert str(store.config_file) in str(e.value)
+
+
+def test_a_start_that_was_refused_leaves_nothing_that_must_stay(tmp_path):
+    store = RunStore(tmp_path)
+    record(store, recorded(), False)
+    record(store, recorded({'oracle.noise': 0.1}), False)  # nothing of a round was there
+    assert store.environment()['config']['oracle.noise'] == 0.1
+
+
+def test_a_start_is_shared_by_runs_of_the_same_samples():
+    args = Namespace(work_dir='w', config='c.py', seed=0)
+    cfg = Config(dict(CONFIG, acquisition={}, budget={}))
+
+    def key(digest):
+        manifest = SimpleNamespace(digest=digest)
+        task = SimpleNamespace(classes=[], palette=[], scans=None, manifest=manifest)
+        return module.environment(args, cfg, task, {}, 'key', [])['start_key']
+
+    assert key('a') == key('a') != key('b')
+
+
+def test_what_was_trained_with_other_settings_keeps_its_key(store):
+    record(store, recorded(start_key='first'), True)
+    store.commit(INITIAL, 'query', {})
+    record(store, recorded(start_key='second'), True)
+    assert store.environment()['start_key'] is None  # drawn with the first, to be trained so
+    record(store, recorded(start_key='second'), True)
+    record(store, recorded(start_key='second'), False)
+    store.commit(0, 'train', {})
+    record(store, recorded(start_key='third'), True)
+    assert store.environment()['start_key'] != 'third'
 
 
 def test_processes_and_versions_must_stay(store):

@@ -11,6 +11,7 @@ from dense_al.acquisition import Composed, PixelUncertainty
 from dense_al.adapters.task import Rounds
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine import main as module
+from dense_al.engine.build import CONFIGS, _resolved
 from dense_al.engine.checks import check_run
 from dense_al.engine.main import MISTAKE, WAITING, main
 from dense_al.engine.store import write_json
@@ -43,6 +44,16 @@ def test_the_command_that_goes_on_is_complete(options):
     again.resume = False
     again.options_as_given = args.options_as_given
     assert vars(again) == vars(args)
+
+
+def test_options_count_in_a_sandbox():
+    config = str(CONFIGS / 'd2ada/gta5_deeplabv2_d2ada.py')
+    options = ['rounds.iterations=7', 'budget.per_round=3', 'budget.unit=units', 'rounds.count=2']
+    args = module.parse([config, '--sandbox', '--cfg-options', *options, 'sandbox.spec.n_train=9'])
+    found = _resolved(args)
+    assert found['rounds']['iterations'] == 7 and found['rounds']['count'] == 2
+    assert found['budget'] == dict(per_round=3, unit='units')
+    assert found['sandbox']['spec']['n_train'] == 9
 
 
 def test_a_sandbox_has_a_folder_of_its_own():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,6 +100,13 @@ def test_files_asks_with_pictures_and_waits(asking):
     assert content['samples'][0]['label'] == 'labels/town__a.png'
 
 
+def test_units_beyond_what_a_picture_can_number_are_refused(asking):
+    units = SimpleNamespace(map=lambda sample: asking.units.map(sample) + 65535)
+    query = replace(asking.query, unit=asking.query.unit + 65535)
+    with pytest.raises(ValueError, match='at most 65535 units in an image.*choose larger ones'):
+        Files().answer(replace(asking, query=query, units=units))
+
+
 def test_waiting_names_what_is_missing_and_what_is_not_read(asking):
     give(asking, 'town__a.png', np.zeros((8, 8), np.uint8))
     give(asking, 'town__b.jpg', np.zeros((8, 8), np.uint8))
@@ -139,6 +147,7 @@ def test_files_goes_on_with_some(asking):
         ('town__a.png', np.full((8, 8), 4, np.uint8), r'Expected classes 0 to 3 or 255.*got 4'),
         ('town__a.png', np.zeros((8, 8, 3), np.uint8), 'one channel'),
         ('town_a.png', np.zeros((8, 8), np.uint8), r'belongs to no asked.*`town__a.png`'),
+        ('town__a.PNG', np.zeros((8, 8), np.uint8), r'a.PNG belongs to no asked.*`town__a.png`'),
     ],
 )
 def test_wrong_label_files_are_named(asking, name, label, message):

@@ -1,11 +1,13 @@
 """Ledger, prices and the one door to labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dense_al.pool import AnswerStore, Ledger, Prices, views
 from dense_al.registry import ConfigError
-from dense_al.structures import Answer, ElementRows, Manifest, Pixels
+from dense_al.structures import Answer, Boxes, ElementRows, Manifest, Pixels
 from dense_al.testing.stub import GridUnits
 
 
@@ -97,3 +99,12 @@ def test_mistakes_in_the_price_table():
         Prices({'regoin': {}})
     with pytest.raises(ConfigError, match='at least 0, but got -1'):
         Prices({'region': {'fixed_clicks': -1}})
+
+
+def test_images_are_never_expected_to_be_free():
+    empty = [Answer(s, -1, 0, 'image', 'answered', 'x', 1, 0, 0, 0, -1, b'') for s in range(3)]
+    none = [replace(a, payload=Boxes(np.zeros((0, 4)), []).encode()) for a in empty]
+    assert Ledger([none]).expected_objects('image') == 1
+    some = [replace(a, payload=Boxes([[0, 0, 1, 1]] * 3, [0] * 3).encode()) for a in empty]
+    assert Ledger([some]).expected_objects('image') == 3
+    assert Ledger([]).expected_objects('image') == 7.7

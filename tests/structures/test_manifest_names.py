@@ -84,3 +84,7 @@ def test_a_name_of_several_samples_is_refused(alike):
         named_samples(['c', 'a/b'], alike)
     bare = Manifest.of_images(['a', 'a.png'], ['', ''], [(1, 1)] * 2)
     assert named_samples(['a'], bare).tolist() == [0]
+    both = bare.with_source(bare)
+    assert named_samples(['a'], both).tolist() == [0]
+    with pytest.raises(ConfigError, match="samples of the pool.*'source/a.*of the source domain"):
+        named_samples(['source/a'], both)
