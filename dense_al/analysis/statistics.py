@@ -66,7 +66,7 @@ class SummaryRow:
         final_mean, final_std: Metric after each run's last round; std has n - 1 below.
         auc_mean, auc_std: Normalised area under the curve.
         baseline: Name of the baseline, '' for none.
-        pairs: Seeds shared with the baseline.
+        pairs: Seeds shared with the baseline; runs of one round are left out.
         final_diff, final_low, final_high, final_p: Final metric minus the baseline's.
         auc_diff, auc_low, auc_high, auc_p: Area minus the baseline's.
         reach_target: Metric value that had to be reached.
@@ -274,11 +274,15 @@ def _summary_row(
     auc = np.array([area_within(c, span) for c in members])
     costs = np.array([labels_to_reach(c, target) for c in members])
     pairs = [] if base is None or method == baseline else _pairs(members, base)
-    mine, theirs = [p[0] for p in pairs], [p[1] for p in pairs]
-    by_final = paired_t_interval([_final(c) for c in mine], [_final(c) for c in theirs], level)
-    by_auc = paired_t_interval(
-        [area_within(c, span) for c in mine], [area_within(c, span) for c in theirs], level
+    areas = [tuple(area_within(c, span) for c in pair) for pair in pairs]
+    # A run of one round has no area; where no run has one, none is left out.
+    whole = [i for i, pair in enumerate(areas) if np.isfinite(pair).all()] or [*range(len(pairs))]
+    last = [min(len(a.y), len(b.y)) - 1 for a, b in pairs]  # round that both runs have
+    by_final = paired_t_interval(
+        *([pairs[i][side].y[last[i]] for i in whole] for side in (0, 1)), level
     )
+    by_auc = paired_t_interval(*([areas[i][side] for i in whole] for side in (0, 1)), level)
+    auc = auc[np.isfinite(auc)] if np.isfinite(auc).any() else auc
     return SummaryRow(
         method=method,
         metric=members[0].metric,
@@ -290,7 +294,7 @@ def _summary_row(
         auc_mean=float(auc.mean()),
         auc_std=_std(auc),
         baseline=baseline or '',
-        pairs=len(pairs),
+        pairs=len(whole),
         final_diff=by_final.mean,
         final_low=by_final.low,
         final_high=by_final.high,

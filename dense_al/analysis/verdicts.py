@@ -142,7 +142,8 @@ def verdict(
         ceiling: Metric with all labels, nan where it is not known.
         share: Share of `ceiling` that is claimed.
         at: Share of the labels it is claimed for. Curves that end before it are read at their
-            end; that they do not reach the share there says nothing if they end far before.
+            end; that they do not reach the share there says nothing if they end far before. Curves
+            that begin after it are read at their beginning; that they reach it there says nothing.
 
     >>> curve = Curve(np.array([0.0, 0.1]), np.array([0.5, 0.7]), 'mIoU')
     >>> found = verdict('entropy', [curve], ceiling=0.75, share=0.8, at=0.05)
@@ -152,12 +153,13 @@ def verdict(
     if not curves or not math.isfinite(ceiling):
         nan = math.nan
         return Verdict(label, len(curves), nan, nan, nan, nan, 0, None, nan)
-    ends = min(float(c.x[-1]) for c in curves)
-    where = min(at, ends)
+    begins, ends = max(float(c.x[0]) for c in curves), min(float(c.x[-1]) for c in curves)
+    where = max(min(at, ends), begins)
     shares = np.array([np.interp(where, c.x, c.y) for c in curves]) / ceiling
     found = paired_t_interval(shares, np.zeros(len(shares)))
     least = share - 1e-9  # 0.95 of a ceiling must not fail by the last bit
-    reached = found.mean >= least
+    reached = bool(found.mean >= least)
+    known = begins <= at if reached else ends >= NEARLY * at
     mean, _ = mean_and_std(curves)
     x = np.mean([c.x[: len(mean)] for c in curves], axis=0)
     return Verdict(
@@ -168,7 +170,7 @@ def verdict(
         low=found.low,
         high=found.high,
         seeds_reached=int((shares >= least).sum()),
-        reached=reached if reached or ends >= NEARLY * at else None,
+        reached=reached if known else None,
         reached_at=labels_to_reach(Curve(x, mean, curves[0].metric), least * ceiling),
     )
 

@@ -74,13 +74,16 @@ class DomainsDataset:
 class DomainSampler(TwoGroupSampler):
     """Endless draws with replacement, a share of them from the source domain.
 
+    The domains take turns: with a share of 0.5 an even batch has as many images of one as of the
+    other, as published trainers do, and adversarial ones need.
+
     Args:
         dataset: A `DomainsDataset`.
-        source_share: Probability in (0, 1) that a draw is a source image, once there are answers.
+        source_share: Share in (0, 1) of the draws that are source images, once there are answers.
         seed: None: one that all processes share.
     """
 
     def __init__(
         self, dataset: DomainsDataset, source_share: float = 0.5, seed: int | None = None
     ) -> None:
-        super().__init__(dataset.of_source, source_share, seed)
+        super().__init__(dataset.of_source, source_share, in_turn=True, seed=seed)

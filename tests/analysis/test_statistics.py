@@ -145,6 +145,18 @@ def test_summary_pairs_by_seed():
     assert ours.reach_mean == pytest.approx(np.mean(costs))
 
 
+def test_a_run_that_has_only_begun_spoils_no_difference():
+    def of(*ys):
+        return [curve(range(len(y)), y, seed) for seed, y in enumerate(ys)]
+
+    a, b = of((1, 5), (1, 7), (1,)), of((1, 4), (1, 5), (1, 2))
+    found = summarise({'b': b, 'a': a}, 'b')[1]
+    assert (found.pairs, found.final_diff, found.auc_diff) == (2, 1.5, 0.75)
+    assert found.auc_mean == pytest.approx(3.5)
+    longer = of((1, 4, 9), (1, 5, 9))
+    assert summarise({'b': longer, 'a': a[:2]}, 'b')[1].final_diff == 1.5
+
+
 def test_summary_takes_areas_over_the_common_range():
     data = {'a': [curve([10, 20, 30], [0, 1, 1])], 'b': [curve([0, 20], [0, 1])]}
     assert common_range([c for v in data.values() for c in v]) == (10, 20)

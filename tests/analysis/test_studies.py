@@ -125,6 +125,14 @@ def test_a_claim_is_read_at_its_budget(at, share, reached):
     assert found.at == min(at, 0.06)
 
 
+@pytest.mark.parametrize(('share', 'reached'), [(0.6, None), (0.95, False)])
+def test_a_curve_that_begins_after_the_claim_shows_no_more_than_its_beginning(share, reached):
+    late = [replace(c, x=c.x + 0.1) for c in curves([40, 50, 57])]
+    found = verdict('a', late, 60, share, 0.05)
+    assert found.reached is reached
+    assert (found.at, found.share) == pytest.approx((0.1, 40 / 60))
+
+
 def test_a_claim_is_judged_by_the_mean_and_counted_by_seed():
     found = verdict('a', curves([40, 50, 56], [40, 50, 60]), 60, 0.95, 0.03)
     values = np.array([53, 55]) / 60

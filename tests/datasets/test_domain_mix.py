@@ -1,6 +1,7 @@
 """Source images with their label files beside answered images of the target."""
 
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,11 +58,22 @@ def test_both_domains_in_one(records):
     assert alone.of_source == [True] * 3
 
 
+@pytest.mark.parametrize('rank', [0, 1])
+def test_each_process_sees_both_domains_in_a_batch(records, monkeypatch, rank):
+    module = 'dense_al.datasets.level_sampler.'
+    monkeypatch.setattr(module + 'get_dist_info', lambda: (rank, 2))
+    domains = SimpleNamespace(of_source=[True] * 3 + [False] * 2)
+    drawn = np.array(list(islice(DomainSampler(domains, 0.5, seed=1), 400)))
+    assert ((drawn < 3).reshape(-1, 2).sum(1) == 1).all()
+
+
 def test_the_sampler_keeps_the_share_of_the_source(records):
     source = SourceSegDataset(records, META, STEPS)
     target = PoolSegDataset(records[:1], [0], None, META, [STEPS[0], STEPS[2]])
-    drawn = list(islice(DomainSampler(DomainsDataset(source, target), 0.25, seed=1), 4000))
-    assert 0.22 < np.mean([d < 3 for d in drawn]) < 0.28
-    assert set(drawn) == {0, 1, 2, 3}
+    for share, period, times in ((0.25, 4, 1), (0.5, 2, 1), (0.6, 5, 3)):
+        drawn = list(islice(DomainSampler(DomainsDataset(source, target), share, seed=1), 4000))
+        of_source = (np.array(drawn) < 3).reshape(-1, period)
+        assert (of_source.sum(1) == times).all()  # in each batch of that size
+        assert set(drawn) == {0, 1, 2, 3}
     alone = islice(DomainSampler(DomainsDataset(source, None), 0.25, seed=1), 100)
     assert set(alone) == {0, 1, 2}
