@@ -1,4 +1,5 @@
-# CondInst R50-FPN on COCO at APIS' settings: 16 images per batch, 90k iterations, then 30k per round.
+# CondInst R50-FPN on COCO at APIS' settings: 16 images per batch (8 processes of 2), 90k iterations,
+# then 30k per round.
 _base_ = [
     'mmdet::condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py',
     '../_base_/acquisition/points_entropy.py', '../_base_/schedule/apis_rounds.py']

@@ -70,8 +70,9 @@ def check_counts(**counts: int | None) -> None:
 class PointUncertainty(Acquisition):
     """Asks whether a pixel in an object's box lies on the object.
 
-    Objects with a whole mask are not asked about. Pixels are never asked twice. An object that the
-    model says nothing about, or is certain of everywhere, is asked at a random pixel.
+    Objects with a whole mask are not asked about. Pixels are never asked twice, and drawn among
+    equals. An object that the model says nothing about, or is certain of everywhere, is asked at a
+    random pixel.
 
     Args:
         metric: `entropy` of the mean foreground probability (the margin would choose the same
@@ -118,15 +119,22 @@ class PointUncertainty(Acquisition):
         self.metric, self.offered = metric, per_instance or candidates
         self.min_distance, self.avoid_outline = float(min_distance), float(avoid_outline)
         self.needs = needs_of(metric)
+        self._seed = 0
+
+    def samples(self, unlabelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        # The one stream of the round that every process has before it observes.
+        self._seed = int(rng.integers(2**63))
+        return super().samples(unlabelled, rng)
 
     def observe(self, prediction: InstancePrediction, sample: int, units: Units) -> ElementRows:
         height, width = prediction.size
         limits = F.pixel_boxes(prediction.boxes, height, width)
+        rng = np.random.default_rng([self._seed, sample])
         parts = []
         for i in np.flatnonzero(~prediction.has_mask):
             x0, y0, x1, y1 = limits[i]
             probs = prediction.maps[i] if prediction.maps else None
-            at, score = self._best(probs, prediction.asked[i] - [y0, x0])
+            at, score = self._best(probs, prediction.asked[i] - [y0, x0], rng)
             unit = (y0 + at[:, 0]) * width + x0 + at[:, 1]
             lacking = self.offered - len(unit)
             unit = np.concatenate([unit, DRAWN - np.arange(lacking)])
@@ -144,14 +152,17 @@ class PointUncertainty(Acquisition):
             )
         return ElementRows.concatenate(parts)
 
-    def _best(self, probs: np.ndarray | None, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _best(
+        self, probs: np.ndarray | None, asked: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (k, 2) y, x of a box and (k,) scores above 0; none where there is no map."""
         if probs is None:
             return np.zeros((0, 2), np.int64), np.zeros(0)
         score = F.mask_uncertainty(probs, self.metric)
         if self.avoid_outline > 0:
             score = _away_from_outline(score, probs.mean(0) > 0.5, self.avoid_outline)
-        at, value = F.peaks(score, self.offered, exclude=asked, min_distance=self.min_distance)
+        far = self.min_distance
+        at, value = F.peaks(score, self.offered, exclude=asked, min_distance=far, rng=rng)
         unsure = value > 1e-9
         return at[unsure], value[unsure]
 

@@ -278,10 +278,10 @@ def _summary_row(
     # A run of one round has no area; where no run has one, none is left out.
     whole = [i for i, pair in enumerate(areas) if np.isfinite(pair).all()] or [*range(len(pairs))]
     last = [min(len(a.y), len(b.y)) - 1 for a, b in pairs]  # round that both runs have
-    by_final = paired_t_interval(
-        *([pairs[i][side].y[last[i]] for i in whole] for side in (0, 1)), level
-    )
-    by_auc = paired_t_interval(*([areas[i][side] for i in whole] for side in (0, 1)), level)
+    finals = np.array([[c.y[last[i]] for c in pairs[i]] for i in whole]).reshape(-1, 2)
+    by_final = paired_t_interval(finals[:, 0], finals[:, 1], level)
+    both = np.array([areas[i] for i in whole]).reshape(-1, 2)
+    by_auc = paired_t_interval(both[:, 0], both[:, 1], level)
     auc = auc[np.isfinite(auc)] if np.isfinite(auc).any() else auc
     return SummaryRow(
         method=method,

@@ -120,7 +120,12 @@ def mask_uncertainty(probs: ArrayLike, metric: str = 'entropy') -> NDArray[np.fl
 
 
 def peaks(
-    score: NDArray, n: int, *, exclude: ArrayLike | None = None, min_distance: float = 0.0
+    score: NDArray,
+    n: int,
+    *,
+    exclude: ArrayLike | None = None,
+    min_distance: float = 0.0,
+    rng: np.random.Generator | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The best pixels of a map that keep a distance from each other and from earlier ones.
 
@@ -129,10 +134,10 @@ def peaks(
         n: How many at most.
         exclude: (m, 2) int y, x that are not taken again, inside the map or not.
         min_distance: Pixels nearer than this to one that is taken or excluded are left out.
+        rng: Draws among equals, in the place of the first in raster order.
 
     Returns:
-        (k, 2) int64 y, x and (k,) float64 scores, best first, k <= n; the first in raster order
-        among equals.
+        (k, 2) int64 y, x and (k,) float64 scores, best first, k <= n.
 
     >>> peaks(np.array([[3.0, 2.0, 0.0, 1.0]]), 2, min_distance=2)[0].tolist()
     [[0, 0], [0, 3]]
@@ -142,7 +147,10 @@ def peaks(
         _clear(left, int(y), int(x), min_distance)
     points, values = [], []
     for _ in range(n if left.size else 0):
-        y, x = divmod(int(left.argmax()), left.shape[1])
+        best = int(left.argmax())
+        if rng is not None:
+            best = int(rng.choice(np.flatnonzero(left == left.flat[best])))
+        y, x = divmod(best, left.shape[1])
         if left[y, x] == -np.inf:
             break
         points.append((y, x))

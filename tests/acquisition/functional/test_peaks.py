@@ -113,6 +113,15 @@ def test_peaks_are_the_best_pixels_apart(distance, n):
     assert (np.diff(values) <= 0).all() and len(points) <= n
 
 
+def test_equal_peaks_are_drawn():
+    score = np.array([[1.0, 3.0, 3.0], [2.0, 3.0, 0.0]])
+    drawn = [peaks(score, 4, rng=np.random.default_rng(s))[0].tolist() for s in range(200)]
+    assert all(sorted(d[:3]) == [[0, 1], [0, 2], [1, 1]] and d[3] == [1, 0] for d in drawn)
+    firsts = [tuple(d[0]) for d in drawn]
+    assert min(firsts.count(place) for place in set(firsts)) > 45 and len(set(firsts)) == 3
+    assert drawn[7] == peaks(score, 4, rng=np.random.default_rng(7))[0].tolist()
+
+
 @pytest.mark.parametrize('shape', [(0, 4), (3, 0), (2, 2)])
 def test_no_peak_is_left(shape):
     exclude = [[0, 0], [0, 1], [1, 0], [1, 1]]
