@@ -12,7 +12,7 @@ setup: $(STAMP)
 
 # System packages only where their libraries are missing; without root this only says what to install.
 system:
-	@found=$$(ldconfig -p); missing=; \
+	@found=$$(PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p); missing=; \
 	for library in $(SYSTEM_LIBRARIES); do \
 	  case "$$found" in *$$library*) ;; *) missing=yes ;; esac; done; \
 	if [ -n "$$missing" ]; then \

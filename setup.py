@@ -19,7 +19,7 @@ setup(
     install_requires=[
         'jinja2',
         'matplotlib',
-        'numpy',
+        'numpy>=2',
         'pillow',
         'pyarrow',
         'pyyaml',

@@ -57,7 +57,10 @@ def main(argv: list[str] | None = None) -> int:
         there = [str(f) for f in folders if is_run(f)]
         written = [args.work_dir / 'table.csv', args.work_dir / 'curves.png']
         if there:  # stored curves have no pictures
-            write_report(there, html, full, gallery)
+            # The page has the runs alone: the baseline may be known by its stored curves.
+            first = Path(args.configs[0]).stem
+            baseline = first if any(Path(f).parent.name == first for f in there) else None
+            write_report(there, html, full, gallery, baseline=baseline)
             written.append(html)
         print(f'written: {", ".join(map(str, written))}')
         if args.against is not None:

@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> int:
             numbers = [int(args.round)]
         out = args.out or Path(args.work_dir) / 'queries'
         maps = region_maps_of(args.work_dir)
+        predicted = None if args.no_predictions else predictions_of(args.work_dir)
         for number in numbers:
-            predicted = None if args.no_predictions else predictions_of(args.work_dir)
             for path in write_panels(run, number, out, maps, predicted, max_images=args.max):
                 print(path)
         for number in numbers if args.show_3d else ():  # without a display all pictures are there

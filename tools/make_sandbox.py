@@ -74,12 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         spec = world.spec(**{name: getattr(options, name) for name in names})
         root = world.write(options.root, spec, overwrite=options.overwrite)
-    except ValueError as error:
+        print(f'World {options.world}: {root}')
+        if options.contact_sheet is not None:
+            options.contact_sheet.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(world.sheet(spec)).save(options.contact_sheet)
+            print(f'Contact sheet: {options.contact_sheet}')
+    except (ValueError, OSError, ImportError) as error:
         parser.error(str(error))
-    print(f'World {options.world}: {root}')
-    if options.contact_sheet is not None:
-        Image.fromarray(world.sheet(spec)).save(options.contact_sheet)
-        print(f'Contact sheet: {options.contact_sheet}')
 
 
 if __name__ == '__main__':

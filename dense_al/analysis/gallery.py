@@ -20,6 +20,7 @@ from dense_al.analysis.scan_pictures import asked_colours, read_points, render_s
 from dense_al.engine import RunStore
 from dense_al.engine.reopen import units_of
 from dense_al.pool import InstanceStore
+from dense_al.regions import read_image
 from dense_al.structures import (
     IGNORE,
     MODEL,
@@ -168,7 +169,17 @@ def region_maps_of(work_dir: Path | str) -> RegionMap | None:
         Sample -> (H, W) int, or None where the run recorded no regions.
     """
     store = RunStore(work_dir)
-    return units_of(store).map if store.environment().get('regions') else None
+    if not store.environment().get('regions'):
+        return None
+    units: list[Any] = []
+
+    def region_map(sample: int) -> np.ndarray:
+        if not units:  # what it takes may be gone, which spoils only what cannot do without
+            units.append(units_of(store))
+        found: np.ndarray = units[0].map(sample)
+        return found
+
+    return region_map
 
 
 def _panel(
@@ -185,12 +196,13 @@ def _panel(
     sample = query['sample'][row].as_py()
     asked = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
     pictures: dict[str, np.ndarray] = {}
+    predicted, said = _predicted(prediction, round_.index, sample)
     try:
-        predicted = None if prediction is None else prediction(round_.index, sample)
         given = answers.get(sample)
         pictures, note = _pictures(run, round_, sample, asked, given, region_map, predicted, side)
     except (OSError, ValueError, zlib.error) as error:
         note = f'Cannot be drawn: {error}'
+    note = ' '.join(filter(None, (note, said)))
     return Panel(
         sample=sample,
         name=run.manifest.names[sample],
@@ -200,6 +212,16 @@ def _panel(
         pictures=pictures,
         note=note,
     )
+
+
+def _predicted(
+    prediction: Prediction | None, number: int, sample: int
+) -> tuple['np.ndarray | Boxes | InstancePrediction | None', str]:
+    """What the model says of a sample, and why it says nothing."""
+    try:
+        return None if prediction is None else prediction(number, sample), ''
+    except Exception as error:  # models fail in any way, which is no reason to show nothing
+        return None, f'No prediction: {type(error).__name__}: {error}'
 
 
 def _pictures(
@@ -216,8 +238,8 @@ def _pictures(
     if run.environment.get('scan_columns'):
         shown = predicted if isinstance(predicted, np.ndarray) else None
         return _scan_pictures(run, round_, sample, asked, given, region_map, shown, side)
-    image = _load_image(run, sample)
-    payload = given['payload'][-1] if given else b''
+    image = read_image(run.manifest.paths[sample])
+    payload = given['payload'][-1] if given and given['payload'] else b''
     if (drawn := _objects(run, round_, sample, image, predicted, side)) is not None:
         return drawn, ''
     kind = str((round_.query or {}).get('kind', ''))
@@ -306,14 +328,17 @@ def _objects(
     if not isinstance(objects, Instances) or not objects.leaves_masks:
         return None
     width = int(run.manifest.widths[sample])
+    # Points that came with the boxes are as new as these are.
     now = {a.unit for a in new if a.kind == 'point'}
+    drawn = bool(new) and not now
     points = [
-        AskedPoint(int(x), int(y), int(v), not now or int(y) * width + int(x) in now)
+        AskedPoint(int(x), int(y), int(v), drawn or int(y) * width + int(x) in now)
         for where, labels in store.points(sample)
         for (x, y), v in zip(where, labels)
     ]
     query = round_.query_table()
-    if not new and query is not None:  # nobody has answered yet
+    if not new and query is not None and (round_.query or {}).get('kind') == 'point':
+        # Nobody has answered yet.
         asked = query['unit'].to_numpy()[query['sample'].to_numpy() == sample]
         points += [AskedPoint(int(u) % width, int(u) // width, UNSURE, True) for u in asked]
     maps = predicted if isinstance(predicted, InstancePrediction) else None
@@ -365,8 +390,3 @@ def _answers_by_sample(round_: Round, samples: Iterable[int]) -> dict[int, dict[
     of_sample = table['sample'].to_numpy()
     columns = table.select(['unit', 'payload'])
     return {int(s): columns.filter(pa.array(of_sample == s)).to_pydict() for s in samples}
-
-
-def _load_image(run: Run, sample: int) -> np.ndarray:
-    with Image.open(run.manifest.paths[sample]) as image:
-        return np.asarray(image.convert('RGB'))

@@ -140,7 +140,8 @@ def _claim_sentence(study: Study, v: Verdict) -> str:
         f'the labels, {v.seeds_reached} of {v.seeds} runs have {claimed}'
     )
     if v.reached is None:
-        text += f'; the runs end before {_percent(study.claim.at)} of the labels'
+        side = 'begin after' if v.at > study.claim.at else 'end before'
+        text += f'; the runs {side} {_percent(study.claim.at)} of the labels'
     if math.isfinite(v.reached_at):
         text += f'; the mean curve has it from {_percent(v.reached_at)} of the labels on'
     return text + '.'

@@ -76,12 +76,15 @@ def learning_curves(
 def mean_band(members: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and standard deviation over seeds on the x values that all of them reach.
 
+    Curves of one point are left out where there are others.
+
     Args:
         members: Curves of one method.
 
     Returns:
         x (M,), mean (M,), std (M,) with n - 1 below; std is 0 for one seed, M may be 0.
     """
+    members = [c for c in members if len(c.x) > 1] or members  # one may have only begun
     low, high = max(c.x[0] for c in members), min(c.x[-1] for c in members)
     at = np.unique(np.concatenate([c.x for c in members]))
     at = at[(at >= low) & (at <= high)]

@@ -15,7 +15,7 @@ from dense_al.analysis.drawing import palette
 from dense_al.analysis.naming import flat, literals, method_label
 from dense_al.engine import INITIAL, RunStore
 from dense_al.engine.reopen import open_run
-from dense_al.structures import Manifest
+from dense_al.structures import Boxes, Instances, Manifest, Tags, decode
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +163,18 @@ class Run:
         except FileNotFoundError:
             return 'pixels'
         return 'points' if len(widths) and (widths == 1).all() else 'pixels'
+
+    @cached_property
+    def counted_name(self) -> str:
+        """What the classes of its answers are counted in: `objects`, `tags`, or its elements."""
+        for round_ in self.rounds:
+            table = round_.answers_table()
+            payloads = [] if table is None else table['payload'].to_pylist()
+            label = next((decode(payload) for payload in payloads if payload), None)
+            if label is not None:
+                counted = {Tags: 'tags', Boxes: 'objects', Instances: 'objects'}
+                return counted.get(type(label), self.elements_name)
+        return self.elements_name
 
 
 def load_run(work_dir: Path | str) -> Run:

@@ -31,10 +31,14 @@ def number(value: float | None, digits: int = 3) -> str:
 
     >>> number(0.51239), number(61.5), number(float('nan'))
     ('0.512', '61.5', '–')
+    >>> number(999.6) == count(1000), number(123.4, 2), number(99.6, 2)
+    (True, '123', '100')
     """
     if value is None or not math.isfinite(value):
         return '–'
-    return f'{value:#.{digits}g}'.rstrip('.') if abs(value) < 1000 else count(value)
+    if abs(value) >= 999.5:
+        return count(value)
+    return f'{value:#.{digits}g}'.rstrip('.') if abs(value) < 10**digits - 0.5 else f'{value:.0f}'
 
 
 def signed(value: float) -> str:
@@ -159,7 +163,9 @@ def _points(curve: Curve) -> dict[str, Any]:
 
 def _areas(curves: Mapping[str, Sequence[Curve]]) -> dict[str, list[float]]:
     span = common_range([c for members in curves.values() for c in members])
-    return {m: [area_within(c, span) for c in members] for m, members in curves.items()}
+    found = {m: [area_within(c, span) for c in members] for m, members in curves.items()}
+    # A run of one round has none; where no run has one, none is left out.
+    return {m: [a for a in areas if math.isfinite(a)] or areas for m, areas in found.items()}
 
 
 def default_baseline(groups: Mapping[str, Sequence[Run]]) -> str | None:
@@ -215,12 +221,12 @@ def histogram(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any] | None:
         return None
     first = next(iter(groups.values()))[0]
     svg = plot.to_svg(
-        plot.class_histogram(counts, first.elements_name),
+        plot.class_histogram(counts, first.counted_name),
         'Share of each class among the answers, per method',
         'classes',
     )
     names = list(dict.fromkeys(name for total in counts.values() for name in total))
-    return {'svg': svg, 'counts': counts, 'classes': names}
+    return {'svg': svg, 'counts': counts, 'classes': names, 'counted': first.counted_name}
 
 
 def time(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:

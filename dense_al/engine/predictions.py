@@ -33,6 +33,7 @@ def predictions_of(work_dir: Path | str) -> Callable[[int, int], Prediction | No
     if not store.config_file.is_file():
         return None
     task: list[Any] = []
+    ledgers: dict[int, Any] = {}
 
     def predict(round_number: int, sample: int) -> Prediction | None:
         if round_number < 0 or not store.checkpoint(round_number).is_file():
@@ -40,9 +41,14 @@ def predictions_of(work_dir: Path | str) -> Callable[[int, int], Prediction | No
         if not task:
             task.append(task_of(store))
         needs, options = _wanted(task[0])
-        ledger = store.ledger(before=round_number)
+        if round_number not in ledgers:
+            ledgers[round_number] = store.ledger(before=round_number)
         found = task[0].predict(
-            store.checkpoint(round_number), np.array([sample]), needs, options, ledger
+            store.checkpoint(round_number),
+            np.array([sample]),
+            needs,
+            options,
+            ledgers[round_number],
         )
         try:
             prediction = next(iter(found))

@@ -132,6 +132,47 @@ def test_tags_are_named_below_the_image(write_run):
         assert 'asked' in second.pictures and second.note == ''
 
 
+def test_a_sample_nobody_answered_has_no_answers(write_run):
+    work_dir = write_run(kind='image', rounds=2)
+    path = work_dir / 'rounds/000/answers.parquet'
+    table = pq.read_table(path)
+    best = load_run(work_dir).rounds[0].query_table()['sample'][0].as_py()
+    pq.write_table(table.filter(table['sample'].to_numpy() != best), path)
+    first, second = round_panels(load_run(work_dir), 0, max_images=2)
+    assert 'asked' in first.pictures and not first.note
+    assert list(second.pictures) == ['asked', 'answered']
+
+
+def test_a_model_that_fails_leaves_the_rest(runs_folder):
+    def predict(number, sample):
+        raise RuntimeError('no such operator')
+
+    panel = round_panels(load_run(runs_folder / 'entropy/seed_0'), 1, region_map, predict)[0]
+    assert list(panel.pictures) == ['asked', 'answered']
+    assert panel.note == 'No prediction: RuntimeError: no such operator'
+
+
+def test_images_are_shown_as_they_are_labelled(write_run):
+    run = load_run(write_run(kind='image', rounds=2))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken with the camera turned
+    for path in write_run.paths:
+        turned = Image.open(path).convert('RGB').transpose(Image.Transpose.ROTATE_90)
+        turned.save(path, exif=exif)
+    panel = round_panels(run, 0, side=128)[0]
+    assert panel.pictures['asked'].shape == (96, 128, 3) and not panel.note
+
+
+def test_what_regions_come_from_may_be_gone(write_run):
+    path = write_run(rounds=2)
+    recorded = {'regions': {'type': 'Grid', 'size': 16}, 'cache_dir': 'cache', 'scan_columns': 4}
+    (path / 'environment.json').write_text(json.dumps(recorded))
+    (path / 'config.py').unlink()  # which names the scans
+    maps = region_maps_of(path)
+    panel = round_panels(load_run(path), 0, maps)[0]
+    assert panel.note.startswith('Cannot be drawn')
+
+
 def test_waiting_query_has_no_answers(write_run):
     run = load_run(write_run(rounds=1, stop='query'))
     assert list(round_panels(run, 0, region_map)[0].pictures) == ['asked']

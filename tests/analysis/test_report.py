@@ -7,12 +7,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dense_al.analysis import Gallery, load_curve, load_run, plot, write_report
+from dense_al.analysis.curves import curve_of
+from dense_al.analysis.plot import mean_band
 from dense_al.analysis.report import _galleries
-from dense_al.analysis.sections import histogram, per_class, time
+from dense_al.analysis.sections import comparison, histogram, per_class, time
 from dense_al.engine.reopen import find_runs
+from dense_al.structures import Boxes, Tags
 
 from .conftest import CLASSES, region_map, truth_of
 
@@ -155,6 +160,30 @@ def test_sections_equal_the_files(runs_folder):
         {'train': 40, 'evaluate': 4, 'observe': 6, 'select': 0.4, 'ask': 0.3, 'record': 0.1}
         | {'overhead': 0.15}
     )
+
+
+@pytest.mark.parametrize(
+    ('label', 'name'),
+    [(Boxes([[0, 0, 1, 1]], [0]), 'objects'), (Tags([1]), 'tags'), (None, 'pixels')],
+)
+def test_what_is_counted_is_named(write_run, tmp_path, label, name):
+    path = write_run(rounds=2, kind='image')
+    if label is not None:
+        file = path / 'rounds/000/answers.parquet'
+        rows = [{**row, 'payload': label.encode()} for row in pq.read_table(file).to_pylist()]
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    page = write_report([path], tmp_path / 'r.html', gallery=Gallery(max_images=0)).read_text()
+    assert f'Answered {name} per class' in page and f'share of answered {name} (%)' in page
+
+
+def test_a_seed_that_has_only_begun_leaves_the_areas_of_the_others(write_run):
+    runs = [load_run(write_run(seed=s, rounds=3 - 2 * (s == 1))) for s in range(3)]
+    groups = {'x': runs}
+    (row,) = comparison(groups, None, None)['area_rows']
+    whole = comparison({'x': [runs[0], runs[2]]}, None, None)['area_rows'][0]
+    assert np.isfinite(row['cells']).all() and row['cells'] == whole['cells']
+    band = mean_band([curve_of(run) for run in runs])
+    np.testing.assert_array_equal(band[1], mean_band([curve_of(runs[0]), curve_of(runs[2])])[1])
 
 
 def test_gallery_shows_the_rounds_asked_for(runs_folder):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from scipy import stats
 from study_layouts import STUDY, store, store_all, write_study
 
 from dense_al.analysis.curves import Curve
-from dense_al.analysis.pages import index_page, study_figure, study_page
+from dense_al.analysis.pages import _claim_sentence, index_page, study_figure, study_page
 from dense_al.analysis.plot import to_png
-from dense_al.analysis.studies import load_entries, missing_runs
+from dense_al.analysis.studies import Claim, load_entries, missing_runs
 from dense_al.analysis.verdicts import (
     differences,
     judge,
@@ -131,6 +132,8 @@ def test_a_curve_that_begins_after_the_claim_shows_no_more_than_its_beginning(sh
     found = verdict('a', late, 60, share, 0.05)
     assert found.reached is reached
     assert (found.at, found.share) == pytest.approx((0.1, 40 / 60))
+    sentence = _claim_sentence(SimpleNamespace(claim=Claim('text', share, 0.05, ())), found)
+    assert ('the runs begin after 5 % of the labels' in sentence) is (reached is None)
 
 
 def test_a_claim_is_judged_by_the_mean_and_counted_by_seed():

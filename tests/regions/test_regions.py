@@ -216,6 +216,13 @@ def test_a_cut_off_image_is_named_by_its_size_already(tmp_path):
                 read(path)
 
 
+def test_what_a_phone_appends_does_no_harm(tmp_path):
+    for kind in ('png', 'jpeg'):
+        path = save(tmp_path / f'a.{kind}', picture())
+        path.write_bytes(path.read_bytes() + bytes(5000))
+        assert image_size(path) == read_image(path).shape[:2] == (48, 64)
+
+
 def test_regions_import_no_torch():
     code = "import sys, dense_al.regions; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[2]

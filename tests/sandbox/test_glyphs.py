@@ -443,10 +443,10 @@ def test_tool_and_config_write_the_world(tmp_path):
     options = '--n-train 2 --n-val 1 --side 64 --source letters'.split()
     command = [sys.executable, TOOL, 'glyphs', tmp_path / 'world', *options]
     done = subprocess.run(
-        [*command, '--contact-sheet', tmp_path / 'sheet.png'], capture_output=True, text=True
+        [*command, '--contact-sheet', tmp_path / 'new/sheet.png'], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert Image.open(tmp_path / 'sheet.png').size[0] > 64
+    assert Image.open(tmp_path / 'new/sheet.png').size[0] > 64
     spec = dict(n_train=2, n_val=1, side=64, source='letters')
     write_world_of(dict(world='glyphs', root=str(tmp_path / 'other'), spec=spec))
     assert tree(tmp_path / 'world') == tree(tmp_path / 'other')
