@@ -298,6 +298,8 @@ def take(order: np.ndarray, spend: np.ndarray, amount: float) -> np.ndarray:
 
     >>> take(np.array([2, 0, 1]), np.array([1.0, 5.0, 2.0]), 3.5).tolist()
     [2, 0]
+    >>> len(take(np.arange(2), np.array([0.1, 0.2]), 0.3))  # though 0.1 + 0.2 is a little more
+    2
     """
     total = np.cumsum(spend[order])
     return order[: int(np.searchsorted(total, amount * (1 + SLACK), side='right'))]

@@ -61,6 +61,36 @@ def test_what_is_done_in_each_step_is_spread_over_the_steps():
     assert restarting['periods'] == [200, 400]
 
 
+def test_whatever_counts_steps_shrinks_with_the_round():
+    cfg = config(type='IterBasedTrainLoop', max_iters=40000)
+    cfg.param_scheduler = [
+        dict(type='CosineAnnealingLR', T_max=40000, begin=0, end=40000, by_epoch=False),
+        dict(type='OneCycleLR', total_steps=40000, by_epoch=False),
+    ]
+    surgery.set_length(cfg, 400, None, per_epoch=3, old_per_epoch=100)
+    assert [cfg.param_scheduler[0]['T_max'], cfg.param_scheduler[1]['total_steps']] == [400, 400]
+    cfg = config(type='EpochBasedTrainLoop', max_epochs=12)
+    cfg.param_scheduler = [dict(type='StepLR', step_size=8, convert_to_iter_based=True)]
+    surgery.set_length(cfg, None, 12, per_epoch=10, old_per_epoch=100)  # mmengine's are by epoch
+    assert cfg.param_scheduler == [dict(type='StepLR', step_size=80, by_epoch=False)]
+
+
+@pytest.mark.parametrize(
+    ('loss', 'wanted'),
+    [
+        ({}, True),
+        (dict(class_weight=[1.0]), False),
+        (dict(class_weight=[1.0], use_sigmoid=True), True),
+    ],
+)
+def test_cross_entropies_average_over_what_is_labelled(loss, wanted):
+    model = dict(
+        decode_head=dict(type='FCNHead', loss_decode=dict(type='CrossEntropyLoss', **loss))
+    )
+    mmseg_config.partial_losses(model)
+    assert model['decode_head']['loss_decode']['avg_non_ignore'] is wanted
+
+
 def test_without_a_length_the_stock_schedule_stays():
     cfg = config(type='IterBasedTrainLoop', max_iters=40000)
     assert surgery.set_length(cfg, None, None, per_epoch=3, old_per_epoch=100) == 40000

@@ -25,12 +25,15 @@ FAIL = """
 """
 
 PATIENT = """
-import datetime, functools, sys, time
+import datetime, functools, os, pathlib, sys, time
 import torch.distributed as dist
 short = datetime.timedelta(seconds=4)
 dist.init_process_group = functools.partial(dist.init_process_group, timeout=short)
 sys.path.insert(0, {folder!r})
 from dense_al.engine.distribution import gather, on_main, processes, world
+ready = pathlib.Path({ready!r})  # the limit also holds for how long they wait for each other
+(ready / os.environ['RANK']).touch()
+while len(list(ready.iterdir())) < 2: time.sleep(0.01)
 with processes('pytorch'):
     on_main(lambda: time.sleep(8))
     if world()[0] == 1: time.sleep(8)
@@ -57,7 +60,11 @@ def launch(code, world, start=START, **values):
         subprocess.Popen(command, env={**env, 'RANK': str(rank), 'WORLD_SIZE': str(world)})
         for rank in range(world)
     ]
-    return [process.wait(timeout=120) for process in running]
+    try:
+        return [process.wait(timeout=120) for process in running]
+    finally:
+        for process in running:
+            process.kill()
 
 
 @pytest.mark.parametrize('score', ['Entropy', 'Random'])
@@ -74,8 +81,8 @@ def test_a_failure_of_the_first_process_ends_all():
     assert launch(FAIL, 2) == [9, 9]
 
 
-def test_processes_wait_longer_than_the_time_limit_of_their_group():
-    assert launch(PATIENT, 2, start='') == [0, 0]
+def test_processes_wait_longer_than_the_time_limit_of_their_group(tmp_path):
+    assert launch(PATIENT, 2, start='', ready=str(tmp_path)) == [0, 0]
 
 
 def test_all_processes_learn_that_nothing_is_left(tmp_path):

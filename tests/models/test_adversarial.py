@@ -348,7 +348,11 @@ def test_processes_share_one_adversary(tmp_path):
         )
         for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    try:
+        assert [process.wait(timeout=120) for process in running] == [0, 0]
+    finally:
+        for process in running:
+            process.kill()
     (one, judge), (other, other_judge) = (torch.load(tmp_path / f'rank{r}') for r in range(2))
     assert all(torch.equal(v, other[k]) for k, v in one.items())
     assert all(torch.equal(v, other_judge[k]) for k, v in judge.items())

@@ -134,6 +134,11 @@ def test_files_goes_on_when_all_are_there(asking):
     assert (Pixels.decode(answers[0].payload).labels == 2).all()
 
 
+def test_files_waits_for_the_first_one_at_least(asking):
+    with pytest.raises(WaitingForAnswers, match='0 of 2'):
+        Files(wait_for='any').answer(asking)
+
+
 def test_files_goes_on_with_some(asking):
     give(asking, 'town__a.png', np.full((8, 8), 1, np.uint8))
     answers = Files(wait_for='any').answer(asking)
@@ -252,7 +257,8 @@ def test_people_name_classes(asking):
     assert Tags.decode(answer.payload).labels.tolist() == [1, 3]
     assert (answer.kind, answer.elements, answer.seconds) == ('tags', 0, 2)
     give_json(asking, None)
-    assert Files().answer(asking)[0].status == 'declined'
+    (declined,) = Files().answer(asking)
+    assert (declined.status, declined.elements) == ('declined', 0)
 
 
 @pytest.mark.parametrize(

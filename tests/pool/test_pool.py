@@ -101,6 +101,27 @@ def test_mistakes_in_the_price_table():
         Prices({'region': {'fixed_clicks': -1}})
 
 
+def test_label_maps_are_the_callers_own():
+    pool = store([answer(0, 0, label=2)])
+    for _ in range(3):
+        labels = pool.dense_labels(0)
+        assert (labels == 2).sum() == 16
+        labels[:] = 9
+
+
+def test_label_maps_are_kept_within_bounds():
+    answers = [answer(s, 0, label=s) for s in range(3)]
+    pool = AnswerStore(answers, manifest(3), GridUnits(manifest(3)), cache_bytes=128)
+    for sample in [0, 1, 2, 0, 1, 2, 2]:
+        assert (pool.dense_labels(sample)[:4, :4] == sample).all()
+        assert pool._held == sum(kept.nbytes for kept in pool._cache.values()) <= 128
+
+
+def test_expired_labels_of_a_model_are_of_no_level():
+    pseudo = Ledger([[answer(0, 0, source='model', expires_round=1)]])
+    assert views(pseudo, 1)['regions'].tolist() == [0] and views(pseudo, 2)['regions'].size == 0
+
+
 def test_images_are_never_expected_to_be_free():
     empty = [Answer(s, -1, 0, 'image', 'answered', 'x', 1, 0, 0, 0, -1, b'') for s in range(3)]
     none = [replace(a, payload=Boxes(np.zeros((0, 4)), []).encode()) for a in empty]

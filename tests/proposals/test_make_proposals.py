@@ -195,6 +195,7 @@ def test_ctrl_c_stops_cleanly(tmp_path, stop):
     end = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size > 2000) and time.monotonic() < end:
         time.sleep(0.05)
+    assert part.exists(), 'nothing was begun within a minute'
     os.killpg(run.pid, stop) if stop == signal.SIGINT else run.send_signal(stop)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 130, said
