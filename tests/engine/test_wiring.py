@@ -1,5 +1,7 @@
 """What the loop hands to its parts: weights, streams, budgets, what was asked before."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_learner import learner
@@ -9,10 +11,11 @@ from dense_al.acquisition import Composed
 from dense_al.engine import INITIAL, Rounds, RunStore
 from dense_al.engine import environment as environment_module
 from dense_al.engine import store as store_module
+from dense_al.engine.observe import observe
 from dense_al.engine.plan import estimate_pool, plan
 from dense_al.oracles import GroundTruth
 from dense_al.pool import Ledger
-from dense_al.structures import Answer, Budget
+from dense_al.structures import Answer, Budget, ElementRows
 from dense_al.testing.stub import StubTask
 
 
@@ -171,3 +174,46 @@ def test_what_a_start_follows_from():
     assert key() == key(rounds__iterations__1=7)
     others = [key(rounds__iterations__0=7), key(seed=2), key(model__depth=18), key(initial=['a'])]
     assert len({key(), *others}) == 5
+
+
+class Neighbours(Composed):
+    """A sample scores what it and the samples beside it score; known when all were seen."""
+
+    halo = 1
+
+    def __init__(self):
+        super().__init__(unit=dict(type='Image'), score='Entropy')
+        self.seen = []
+
+    def observe(self, prediction, sample, units):
+        rows = super().observe(prediction, sample, units)
+        self.seen.append(rows)
+        return rows.take(np.zeros(0, np.int64))
+
+    def flush(self):
+        score = np.array([rows.score[0] for rows in self.seen])
+        padded = np.pad(score, 1)
+        around = padded[:-2] + padded[1:-1] + padded[2:]
+        return replace(ElementRows.concatenate(self.seen), score=around)
+
+
+def test_processes_see_beyond_their_shares_and_give_their_own_rows(tmp_path, monkeypatch):
+    learner(tmp_path).run(stop_after=(0, 'train'))
+    run, checkpoint = learner(tmp_path), RunStore(tmp_path).checkpoint(0)
+
+    def rows(world):
+        monkeypatch.setattr('dense_al.engine.distribution.world', lambda: world)
+        monkeypatch.setattr('dense_al.engine.observe.world', lambda: world)
+        monkeypatch.setattr('dense_al.engine.observe.gather', lambda part: [part])
+        acquisition, samples = Neighbours(), np.array([0, 1, 2, 4, 5, 6, 7])
+        found, _ = observe(
+            run.task, acquisition, run.units, samples, checkpoint, Ledger(), None, False
+        )
+        return found
+
+    whole, parts = rows((0, 1)), [rows((rank, 3)) for rank in range(3)]
+    assert [part.sample.tolist() for part in parts] == [[0, 1, 2], [4, 5], [6, 7]]
+    assert whole.sample.tolist() == [0, 1, 2, 4, 5, 6, 7]
+    together = ElementRows.concatenate(parts)
+    np.testing.assert_allclose(together.score, whole.score)
+    assert len(np.unique(whole.score)) == 7
