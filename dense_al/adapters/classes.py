@@ -31,12 +31,13 @@ def check_names(datasets: Sequence[Any], field: str) -> None:
         if known is None:
             continue
         file = getattr(dataset, 'ann_file', '')
-        there = _categories(file)
-        numbered = [name for name in there if name in names]
+        name_of = _categories(file)
+        there = list(name_of.values())
+        numbered = [name_of[number] for number in known if number in name_of]
         if sorted(numbered) == sorted(names) and numbered != list(names):
             raise ConfigError(
-                f'Expected `{field}.metainfo.classes` in the order of the categories of {file}, as '
-                f'mmdet numbers them by the file, which is {numbered}, but got {list(names)}'
+                f'Expected `{field}.metainfo.classes` in the order of the categories of {file}, by '
+                f'which mmdet numbers them, {numbered}, but got {list(names)}'
             )
         if len(known) != len(names):
             lost = [str(name) for name in names if name not in there]
@@ -47,8 +48,8 @@ def check_names(datasets: Sequence[Any], field: str) -> None:
             )
 
 
-def _categories(file: str) -> list[str]:
-    """Names of the categories in a COCO file, none where it cannot be read.
+def _categories(file: str) -> dict[int, str]:
+    """Number -> name of the categories in a COCO file, none where it cannot be read.
 
     Only their part of the file is decoded: the annotations beside it may take minutes.
     """
@@ -57,16 +58,16 @@ def _categories(file: str) -> list[str]:
             key = text.rfind(b'"categories"')
             start = text.find(b'[', key) if key >= 0 else -1
             if start < 0:
-                return []
+                return {}
             # A list of dicts without lists inside but for keypoints: the bracket that fits ends it.
             depth, end = 1, start
             while depth:
                 end = min(i for i in (text.find(c, end + 1) for c in (b'[', b']')) if i >= 0)
                 depth += 1 if text[end : end + 1] == b'[' else -1
             content = json.loads(text[start : end + 1])
-        return [str(category['name']) for category in content]
+        return {int(category['id']): str(category['name']) for category in content}
     except (OSError, ValueError, KeyError, TypeError):
-        return []
+        return {}
 
 
 def check_evaluated(classes: Sequence[str], dataset: Any) -> None:

@@ -1,6 +1,7 @@
 """Data and weights that frameworks take without a word are refused, and images kept apart."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,8 +29,14 @@ def coco(path, names, first=False, more=()):
     return str(path)
 
 
-def dataset(file, names, found=None):
-    cat_ids = list(range(len(names) if found is None else found))
+def dataset(file, names, by=None):
+    """With numbers of categories as mmdet finds them: in the order of the file, or `by` another."""
+    cat_ids = [0] * len(names)
+    try:
+        found = json.loads(Path(file).read_text())['categories']
+        cat_ids = [c['id'] for c in sorted(found, key=by or (lambda c: 0)) if c['name'] in names]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
     return SimpleNamespace(cat_ids=cat_ids, ann_file=file, metainfo=dict(classes=tuple(names)))
 
 
@@ -39,11 +46,15 @@ def test_classes_come_in_the_order_of_the_file(tmp_path, first):
     for names in (['car', 'dog', 'bus'], ['car', 'bus'], ['person', 'dog']):
         check_names([dataset(file, names)], 'train_dataloader.dataset')
     with pytest.raises(
-        ConfigError, match=r"numbers them by the file.* \['car', 'bus'\], but got \['bus"
+        ConfigError, match=r"by which mmdet numbers them, \['car', 'bus'\], but got \['bus"
     ):
         check_names([dataset(file, ['bus', 'car'])], 'train_dataloader.dataset')
     with pytest.raises(ConfigError, match="'dogs' is not. Did you mean `dog`"):
-        check_names([dataset(file, ['car', 'dogs'], 1)], 'train_dataloader.dataset')
+        check_names([dataset(file, ['car', 'dogs'])], 'train_dataloader.dataset')
+    # Objects365 numbers them by their ids, which fall here.
+    check_names([dataset(file, ['bus', 'car'], by=lambda c: c['id'])], 'x')
+    with pytest.raises(ConfigError, match=r"\['bus', 'car'\], but got \['car', 'bus'\]"):
+        check_names([dataset(file, ['car', 'bus'], by=lambda c: c['id'])], 'x')
 
 
 def test_files_that_say_nothing_of_classes_are_left_to_the_framework(tmp_path):
