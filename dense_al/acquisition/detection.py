@@ -265,6 +265,7 @@ class ImageCoreSet(ImagesWithBoxes):
             raise ConfigError(
                 f"Expected `acquisition.metric` 'euclidean' with a weight, but got {metric!r}"
             )
+        check_range('acquisition.score_thr', score_thr, 0, 1)
         alike = released and metric == 'cosine'
         self.sampler: Sampler = MostAlike() if alike else KCenter(metric)
         if weight:

@@ -291,7 +291,7 @@ DATA = '{split}_dataloader = dict(dataset=dict(metainfo=dict(classes={classes}))
             "only 2 of these 3 names are there; 'x' is not. Valid names: 0",
         ),
         (DATA.format(split='val', classes=('0', 'y')), 'only 1 of these 2 names are there'),
-        (DATA.format(split='val', classes=('1', '0')), 'Expected the classes of the pool in'),
+        (DATA.format(split='val', classes=('1', '0')), "mmdet numbers them, ['0', '1'], but got"),
     ],
 )
 def test_classes_must_be_the_same_everywhere(config, tmp_path, caplog, more, message):

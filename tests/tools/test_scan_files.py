@@ -70,7 +70,8 @@ def test_pictures_and_files_of_a_run(tmp_path, monkeypatch):
         yellow = (colours == np.array(ASKED) / 255).all(1)
         asked = query.size[query.sample == sample].sum()
         assert (len(points), yellow.sum()) == (store.manifest().heights[sample], asked)
-    assert al_export.main([str(work_dir), '--out', str(tmp_path / 'wrong')]) == 2
+    wrong = ['--out', str(tmp_path / 'wrong'), '--format', 'png']
+    assert al_export.main([str(work_dir), *wrong]) == 2
     out = tmp_path / 'out'
     assert al_export.main([str(work_dir), '--out', str(out), '--format', 'scans']) == 0
     units, manifest = units_of(work_dir)
