@@ -34,10 +34,11 @@ def check_names(datasets: Sequence[Any], field: str) -> None:
         name_of = _categories(file)
         there = list(name_of.values())
         numbered = [name_of[number] for number in known if number in name_of]
-        if sorted(numbered) == sorted(names) and numbered != list(names):
+        wanted = [str(name) for name in names]  # checked elsewhere for what they are
+        if sorted(numbered) == sorted(wanted) and numbered != wanted:
             raise ConfigError(
                 f'Expected `{field}.metainfo.classes` in the order of the categories of {file}, by '
-                f'which mmdet numbers them, {numbered}, but got {list(names)}'
+                f'which mmdet numbers them, {numbered}, but got {wanted}'
             )
         if len(known) != len(names):
             lost = [str(name) for name in names if name not in there]

@@ -51,6 +51,11 @@ def test_classes_come_in_the_order_of_the_file(tmp_path, first):
         check_names([dataset(file, ['bus', 'car'])], 'train_dataloader.dataset')
     with pytest.raises(ConfigError, match="'dogs' is not. Did you mean `dog`"):
         check_names([dataset(file, ['car', 'dogs'])], 'train_dataloader.dataset')
+    for odd in (float('nan'), 6, None):  # said by others
+        check_names(
+            [SimpleNamespace(cat_ids=[7, 6], ann_file=file, metainfo=dict(classes=('car', odd)))],
+            'x',
+        )
     # Objects365 numbers them by their ids, which fall here.
     check_names([dataset(file, ['bus', 'car'], by=lambda c: c['id'])], 'x')
     with pytest.raises(ConfigError, match=r"\['bus', 'car'\], but got \['car', 'bus'\]"):
