@@ -71,6 +71,11 @@ class PointSupCondInstMaskHead(BoxInstMaskHead):
         # Saved with the weights, so that a round that goes on from them has its warm-up behind it.
         self.register_buffer('iteration', torch.zeros((), dtype=torch.int64))
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        # Weights of a stock CondInst have no count.
+        state_dict.setdefault(f'{prefix}iteration', torch.zeros_like(self.iteration))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def forward_single(self, mask_feat: Tensor, positive_info: Any) -> tuple[Tensor]:
         """(K, h, w) logits of the K positives of an image, on the graph also where K is 0."""
         params = positive_info.get('param_preds')

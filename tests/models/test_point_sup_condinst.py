@@ -194,6 +194,12 @@ def test_terms_of_boxes_are_those_of_boxinst(hub):
         )
 
 
+def test_weights_of_a_stock_head_have_seen_nothing():
+    model, weights = head(boxinst=True), stock().state_dict()
+    model.iteration.fill_(7)
+    assert model.load_state_dict(weights, strict=True) and model.iteration == 0
+
+
 def test_terms_of_boxes_spare_full_masks():
     given = prepared(
         PointSupDataPreprocessor, [image(POINTS, ANSWERS, masks=blobs(), has_mask=[True, False])]
