@@ -3,6 +3,7 @@
 import copy
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,8 +195,10 @@ def check_checkpoint(model: Any, path: str | None) -> None:
     with naming('rounds.initial.checkpoint'):
         content = _load_checkpoint(path, map_location='cpu', logger='silent')
         state = content.get('state_dict', content)
-        state = {key.removeprefix('module.'): value for key, value in state.items()}
-        missing = set(model.load_state_dict(state, strict=False).missing_keys)
+        named = OrderedDict((key.removeprefix('module.'), value) for key, value in state.items())
+        # Versions of layers, by which some of them rename what they load.
+        vars(named)['_metadata'] = getattr(state, '_metadata', OrderedDict())
+        missing = set(model.load_state_dict(named, strict=False).missing_keys)
     lost = [name for name, _ in model.named_parameters() if name in missing]
     if lost:
         raise ConfigError(

@@ -111,6 +111,20 @@ def test_a_checkpoint_has_all_weights_of_the_model(tmp_path, wrapped):
         checks.check_checkpoint(more, path)
 
 
+def test_layers_are_told_the_version_of_their_weights(tmp_path):
+    class Versioned(nn.Linear):
+        _version = 3
+
+        def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
+            seen.append(local_metadata.get('version'))
+            super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    seen, path = [], str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict=Versioned(2, 2).state_dict()), path)
+    checks.check_checkpoint(Versioned(2, 2), path)
+    assert seen == [3]
+
+
 def test_only_images_of_one_size_are_predicted_on_together():
     sizes = [(4, 4), (4, 4), (4, 4), (4, 5), (4, 4), (4, 4)]
     names = [f'{i}.png' for i in range(6)]
