@@ -145,11 +145,12 @@ class MMSegTask(FrameworkTask):
 
 
 def _check_depth(path: str) -> None:
-    """Refuses numbers that one byte does not hold: mmseg would take them modulo 256."""
+    """Refuses what one byte does not hold: mmseg would take it modulo 256, and cut fractions."""
     try:
         with Image.open(path) as image:
-            highest = np.asarray(image).max() if image.mode[0] in 'IF' else 0
+            values = np.asarray(image) if image.mode[0] in 'IF' else np.zeros(0)
     except UnidentifiedImageError:
         return  # not an image: what else mmseg reads, it reads as it is
-    if highest > IGNORE:
-        raise ValueError(f'expected one byte for each pixel, but it holds {highest:g}')
+    wrong = values[(values < 0) | (values > IGNORE) | (values != np.round(values))]  # nan too
+    if wrong.size:
+        raise ValueError(f'expected one byte for each pixel, but it holds {wrong[0]:g}')

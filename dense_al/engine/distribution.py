@@ -1,5 +1,7 @@
 """Several processes: each observes its share of the pool, the first one decides and writes."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,6 +15,10 @@ from dense_al.registry import ConfigError
 
 # Some steps of the first process take hours, and NCCL gives up after ten minutes.
 PATIENCE = timedelta(days=30)
+_STARTERS = {  # by launcher: what starts the processes, and what it tells them
+    'pytorch': ('torchrun', ['RANK', 'LOCAL_RANK', 'WORLD_SIZE']),
+    'slurm': ('srun', ['SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS', 'SLURM_STEP_NODELIST']),
+}
 _patient: Any = None  # the group in which processes wait for one another; None: the usual one
 
 
@@ -26,19 +32,20 @@ def processes(launcher: str) -> Iterator[None]:
     if launcher == 'none':
         yield
         return
-    if launcher == 'pytorch' and not torch.cuda.is_available():
-        dist.init_process_group('gloo')  # mmengine's own call needs a GPU
-    else:
+    starter, names = _STARTERS[launcher]
+    if missing := [name for name in names if name not in os.environ]:
+        raise ConfigError(
+            f'Expected to be started by {starter}, as `--launcher` is {launcher}, but '
+            f'{", ".join(missing)} is not in the environment'
+        )
+    if launcher == 'slurm':
+        _take_ranks_of_slurm()
+    if torch.cuda.is_available():
         from mmengine.dist import init_dist
 
-        try:
-            init_dist(launcher, backend='nccl' if torch.cuda.is_available() else 'gloo')
-        except KeyError as error:
-            started = {'pytorch': 'torchrun', 'slurm': 'srun'}[launcher]
-            raise ConfigError(
-                f'Expected to be started by {started}, as `--launcher` is {launcher}, but {error} '
-                'is not in the environment'
-            ) from error
+        init_dist('pytorch', backend='nccl')
+    else:
+        dist.init_process_group('gloo')  # mmengine's own call needs a GPU
     global _patient
     _patient = dist.new_group(backend='gloo', timeout=PATIENCE)
     try:
@@ -47,6 +54,28 @@ def processes(launcher: str) -> Iterator[None]:
     finally:
         _patient = None
         dist.destroy_process_group()
+
+
+def _take_ranks_of_slurm() -> None:
+    """Puts what `srun` tells a task into the variables of `torchrun`.
+
+    mmengine's own way needs a GPU, takes one port for all jobs of a node, and a task that is shown
+    its own GPU alone (`--gpus-per-task=1`) has no GPU of its local rank.
+    """
+    env = os.environ
+    nodes = subprocess.run(
+        ['scontrol', 'show', 'hostnames', env['SLURM_STEP_NODELIST']],
+        check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    local, gpus = int(env['SLURM_LOCALID']), torch.cuda.device_count()
+    port = 20000 + (7 * int(env['SLURM_JOB_ID']) + int(env['SLURM_STEP_ID'])) % 10000
+    env.update(
+        RANK=env['SLURM_PROCID'],
+        WORLD_SIZE=env['SLURM_NTASKS'],
+        LOCAL_RANK=str(local % gpus if gpus else local),
+    )
+    env.setdefault('MASTER_ADDR', nodes[0])
+    env.setdefault('MASTER_PORT', str(port))
 
 
 def world() -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Any
 from mmengine.config import DictAction
 
 from dense_al.engine.build import build
-from dense_al.engine.distribution import processes
+from dense_al.engine.distribution import processes, world
 from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError
 from dense_al.oracles import WaitingForAnswers
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    logger.setLevel(logging.INFO if int(os.environ.get('RANK', 0)) == 0 else logging.ERROR)
     signal.signal(signal.SIGTERM, partial(_interrupt, os.getpid()))
     try:
         with processes(args.launcher):
+            logger.setLevel(logging.INFO if world()[0] == 0 else logging.ERROR)
             learner = build(args)
             if args.dry_run:
                 print(plan(learner))

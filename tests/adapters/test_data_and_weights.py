@@ -70,19 +70,20 @@ def test_files_that_say_nothing_of_classes_are_left_to_the_framework(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('values', 'kind', 'fine'),
+    ('values', 'kind', 'wrong'),
     [
-        ([256, 513], np.uint16, False), ([0, 255], np.uint16, True), ([70000], np.int32, False),
-        ([300.0], np.float32, False), ([0, 255], np.uint8, True),
+        ([256, 513], np.uint16, '256'), ([0, 255], np.uint16, None), ([70000], np.int32, '70000'),
+        ([3, -1], np.int32, '-1'), ([0, 300], np.float32, '300'), ([0, 255], np.float32, None),
+        ([0, np.nan], np.float32, 'nan'), ([1, 1.5], np.float32, '1.5'), ([9], np.uint8, None),
     ],
 )  # fmt: skip
-def test_labels_of_more_than_a_byte_are_not_taken_modulo(tmp_path, values, kind, fine):
+def test_labels_that_no_byte_holds_are_neither_wrapped_nor_cut(tmp_path, values, kind, wrong):
     path = str(tmp_path / 'a.tif')
     Image.fromarray(np.array([values], kind)).save(path)
-    if fine:
+    if wrong is None:
         _check_depth(path)
         return
-    with pytest.raises(ValueError, match=f'one byte for each pixel, but it holds {max(values):g}'):
+    with pytest.raises(ValueError, match=f'one byte for each pixel, but it holds {wrong}$'):
         _check_depth(path)
 
 

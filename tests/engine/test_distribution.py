@@ -46,20 +46,39 @@ EMPTY = """
     try: run.run()
     except ValueError as error: sys.exit(9 if 'left to ask, but got none' in str(error) else 1)
 """
+TASK = """
+import os, sys
+from dense_al.engine.distribution import gather, processes, world
+with processes('slurm'):
+    rank, size = world()
+    assert (size, os.environ['LOCAL_RANK'], os.environ['RANK']) == (2, str(rank), str(rank))
+    assert gather(rank) == ([0, 1] if rank == 0 else [])
+sys.exit(10 + rank)
+"""
 
 
-def launch(code, world, start=START, **values):
-    """Exit codes of the processes."""
-    folder = str(Path(__file__).parent)
+def torchrun(world):
+    """What torchrun tells each of its processes."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
+        meet = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free.getsockname()[1])}
+    meet['WORLD_SIZE'] = str(world)
+    return [meet | {'RANK': str(rank), 'LOCAL_RANK': str(rank)} for rank in range(world)]
+
+
+def srun(world):
+    """What srun tells each of its tasks, as Slurm 22.05 did."""
+    step = {'JOB_ID': os.getpid(), 'STEP_ID': 0, 'NTASKS': world, 'STEP_NODELIST': 'node[1-2]'}
+    tasks = [step | {'PROCID': rank, 'LOCALID': rank} for rank in range(world)]
+    return [{f'SLURM_{name}': str(value) for name, value in task.items()} for task in tasks]
+
+
+def launch(code, world, start=START, told=torchrun, **values):
+    """Exit codes of the processes."""
+    folder = str(Path(__file__).parent)
+    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
     command = [sys.executable, '-c', (start + code).format(folder=folder, world=world, **values)]
-    running = [
-        subprocess.Popen(command, env={**env, 'RANK': str(rank), 'WORLD_SIZE': str(world)})
-        for rank in range(world)
-    ]
+    running = [subprocess.Popen(command, env=env | task) for task in told(world)]
     try:
         return [process.wait(timeout=120) for process in running]
     finally:
@@ -75,6 +94,14 @@ def test_two_processes_give_the_same_run(tmp_path, score):
         work_dir = str(tmp_path / f'{world}')
         assert launch(RUN, world, work_dir=work_dir, score=score) == [0] * world
     assert record(tmp_path / '1') == record(tmp_path / '2')
+
+
+def test_tasks_of_slurm_find_one_another(tmp_path, monkeypatch):
+    scontrol = tmp_path / 'scontrol'
+    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames node[1-2]" ] && echo 127.0.0.1 node2')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    assert launch(TASK, 2, start='', told=srun) == [10, 11]
 
 
 def test_a_failure_of_the_first_process_ends_all():

@@ -71,10 +71,16 @@ def test_the_command_that_goes_on_starts_as_many_processes(monkeypatch, launcher
     assert module._resume_command(args).startswith(start)
 
 
-def test_slurm_without_srun_is_a_mistake(tmp_path, monkeypatch, caplog):
-    monkeypatch.delenv('SLURM_PROCID', raising=False)
-    assert main(['c.py', '--work-dir', str(tmp_path), '--launcher', 'slurm']) == MISTAKE
-    assert 'Expected to be started by srun' in caplog.text and 'SLURM_PROCID' in caplog.text
+@pytest.mark.parametrize(
+    ('launcher', 'starter', 'told'),
+    [('slurm', 'srun', 'SLURM_STEP_NODELIST'), ('pytorch', 'torchrun', 'RANK')],
+)
+def test_a_launcher_without_its_starter_is_a_mistake(
+    tmp_path, monkeypatch, caplog, launcher, starter, told
+):
+    monkeypatch.delenv(told, raising=False)
+    assert main(['c.py', '--work-dir', str(tmp_path), '--launcher', launcher]) == MISTAKE
+    assert f'Expected to be started by {starter}' in caplog.text and told in caplog.text
 
 
 def failing(tmp_path, error):
