@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / 'dense_al'
 # A part may import from its own layer's other parts' lower layers and from itself.
 LAYERS = [
-    {'registry', 'ops', 'progress', 'groups', 'files', 'machine'},
+    {'registry', 'ops', 'progress', 'groups', 'files', 'interrupts', 'machine'},
     {'structures'},
     {'config'},
     {'pool', 'regions', 'proposals', 'acquisition', 'datasets', 'models', 'sandbox'},

@@ -29,6 +29,7 @@ from dense_al.analysis.curves import AXES
 from dense_al.analysis.plot import learning_curves, to_png
 from dense_al.engine.predictions import predictions_of
 from dense_al.engine.reopen import is_run
+from dense_al.interrupts import interrupts
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,8 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     cells = len(args.configs) * len(args.seeds)
     grid = Grid(args.work_dir, args.jobs or default_jobs(cells), options, args.cells)
     try:
-        folders = grid.run(args.configs, args.seeds)
-        full = _full(args.full, grid, args.seeds)
+        with interrupts():
+            folders = grid.run(args.configs, args.seeds)
+            full = _full(args.full, grid, args.seeds)
         groups = grid.curves(args.configs, args.seeds, args.axis)
         rows = summarise(
             groups, Path(args.configs[0]).stem, full_supervision=full, share=args.reach

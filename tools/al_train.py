@@ -1,8 +1,7 @@
 """Runs active learning: python tools/al_train.py CONFIG [--work-dir D] [--sandbox] [--dry-run]."""
 
-import sys
-
 from dense_al.engine.main import main
+from dense_al.interrupts import exit_undisturbed
 
 if __name__ == '__main__':
-    sys.exit(main())
+    exit_undisturbed(main())

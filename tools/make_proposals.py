@@ -9,11 +9,11 @@ Examples:
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dense_al.interrupts import interrupts
 from dense_al.proposals import (
     ListedImage,
     Proposals,
@@ -105,15 +105,15 @@ def write(path: Path, images: list[ListedImage], args: argparse.Namespace, found
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the files; returns 0, 2 after a mistake, 130 when interrupted."""
     args = parse(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        files = listed(args)
-        there = [str(path) for path in files if path.exists()]
-        if there and not args.overwrite:
-            raise ValueError(f'Expected new files, but {", ".join(there)} exist: --overwrite')
-        found = read_wetectron(*args.given) if args.given else {}
-        for path, images in files.items():
-            write(path, images, args, found)
+        with interrupts():
+            files = listed(args)
+            there = [str(path) for path in files if path.exists()]
+            if there and not args.overwrite:
+                raise ValueError(f'Expected new files, but {", ".join(there)} exist: --overwrite')
+            found = read_wetectron(*args.given) if args.given else {}
+            for path, images in files.items():
+                write(path, images, args, found)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return MISTAKE

@@ -20,6 +20,7 @@ from dense_al.analysis.studies import (
     missing_runs,
     read_studies,
 )
+from dense_al.interrupts import interrupts
 from dense_al.registry import nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,8 @@ def main(argv: list[str] | None = None) -> int:
             study = _named(args.run, studies)
             jobs = args.jobs or default_jobs(len(study.configs) * len(study.seeds))
             grid = Grid(args.work_dir / study.name, jobs, (), results / 'cells' / study.name)
-            grid.run([str(ROOT / c) for c in study.configs], _seeds(args.seeds, study))
+            with interrupts():
+                grid.run([str(ROOT / c) for c in study.configs], _seeds(args.seeds, study))
         found = [(s, load_entries(s, results / 'cells', _key)) for s in studies]
         if args.missing:
             _list_missing(found)

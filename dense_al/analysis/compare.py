@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from dense_al.engine import RunStore
 from dense_al.machine import cores
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'al_train.py'
+LOOK = 0.1  # seconds between two looks at running processes
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,11 @@ class Command:
     words: list[str]
     cell: tuple[Path, Path, str] | None = None
 
-    def run(self, env: Mapping[str, str]) -> int:
-        """Runs the process; returns its exit code."""
-        code = subprocess.run(self.words, env=env).returncode
-        if code == 0 and self.cell is not None:
+    def store(self) -> None:
+        """Stores the curve of the run that the process has finished."""
+        if self.cell is not None:
             path, folder, key = self.cell
             write_cell(path, load_run(folder), key)
-        return code
 
 
 @dataclass(frozen=True)
@@ -151,14 +150,36 @@ class Grid:
         # make equal runs.
         threads = str(max(1, cores() // self.jobs))
         env = {**os.environ, 'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
-        with ThreadPoolExecutor(self.jobs) as pool:
-            codes = list(pool.map(lambda c: c.run(env), commands))
-        failed = [' '.join(c.words[2:]) for c, code in zip(commands, codes) if code]
+        failed = [' '.join(command.words[2:]) for command in _failing(commands, self.jobs, env)]
         if failed:
             listed = '\n  '.join(failed)
             raise RuntimeError(
                 f'Expected all runs to finish, but {len(failed)} did not:\n  {listed}'
             )
+
+
+def _failing(commands: Sequence[Command], jobs: int, env: Mapping[str, str]) -> list[Command]:
+    """Runs commands, some at once; those that fail. When interrupted all end, cleanly."""
+    waiting, failing = list(commands), []
+    running: list[tuple[Command, subprocess.Popen]] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                command = waiting.pop(0)
+                running.append((command, subprocess.Popen(command.words, env=env)))
+            time.sleep(LOOK)
+            for command, process in [pair for pair in running if pair[1].poll() is not None]:
+                running.remove((command, process))
+                failing += [command] if process.returncode else []
+                if not process.returncode:
+                    command.store()
+    except BaseException:
+        for _, process in running:
+            process.terminate()
+        for _, process in running:
+            process.wait()
+        raise
+    return [command for command in commands if command in failing]
 
 
 def default_jobs(cells: int) -> int:

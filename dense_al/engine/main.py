@@ -5,11 +5,9 @@ import contextlib
 import logging
 import os
 import shlex
-import signal
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from dense_al.engine.build import build
 from dense_al.engine.distribution import processes, world
 from dense_al.engine.plan import plan
 from dense_al.engine.store import RunLockedError
+from dense_al.interrupts import interrupts
 from dense_al.oracles import WaitingForAnswers
 from dense_al.registry import ConfigError
 
@@ -37,9 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    signal.signal(signal.SIGTERM, partial(_interrupt, os.getpid()))
     try:
-        with processes(args.launcher):
+        with interrupts(), processes(args.launcher):
             logger.setLevel(logging.INFO if world()[0] == 0 else logging.ERROR)
             learner = build(args)
             if args.dry_run:
@@ -101,15 +99,6 @@ def _resume_command(args: argparse.Namespace) -> str:
     given += ['--stop-at-start'] if args.stop_at_start else []
     options = args.options_as_given
     return shlex.join([*given, *(['--cfg-options', *options] if options else []), '--resume'])
-
-
-def _interrupt(owner: int, number: int, frame: Any) -> None:
-    """Ends the run cleanly; a process forked by a framework ends as if there were no handler."""
-    if os.getpid() != owner:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        return
-    raise KeyboardInterrupt
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

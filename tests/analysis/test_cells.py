@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +24,7 @@ from dense_al.analysis.compare import Grid
 from dense_al.analysis.curves import load_curve
 from dense_al.analysis.runs import load_run
 from dense_al.config import read_config
+from dense_al.interrupts import interrupts
 
 
 @pytest.fixture
@@ -64,9 +67,10 @@ def grid(write_run, tmp_path, monkeypatch):
         folder = Path(words[words.index('--work-dir') + 1]).relative_to(write_run.root)
         if not (write_run.root / folder).exists():
             write_run(seed=int(words[words.index('--seed') + 1]), folder=str(folder))
-        return SimpleNamespace(returncode=0)
+        return SimpleNamespace(returncode=0, poll=lambda: 0)
 
-    monkeypatch.setattr(compare, 'subprocess', SimpleNamespace(run=run))
+    monkeypatch.setattr(compare, 'subprocess', SimpleNamespace(Popen=run))
+    monkeypatch.setattr(compare, 'LOOK', 0)
     return Grid(write_run.root / 'runs', 1, (), tmp_path / 'cells'), commands
 
 
@@ -131,6 +135,49 @@ def test_the_first_that_is_left_trains_the_start(grid, tmp_path):
     study.run(configs(tmp_path, 'a', 'b', 'c'), [0])
     assert '--stop-at-start' in commands[0] and Path(commands[0][2]).stem == 'a'
     assert started_from(commands[1:]) == {'a': None, 'b': 'a', 'c': 'a'}
+
+
+TRAIN = """
+import pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
+folder.mkdir(parents=True)
+if '--fail' in sys.argv: sys.exit(int(folder.name == 'seed_1'))
+def end(*_):
+    (folder / 'ended').touch()
+    sys.exit(130)
+signal.signal(signal.SIGTERM, end)
+(folder / 'begun').touch()
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, 'TRAIN', tmp_path / 'train.py')
+    compare.TRAIN.write_text(TRAIN)
+    return configs(tmp_path, 'a')
+
+
+def test_an_interrupted_grid_ends_its_runs(train, tmp_path, monkeypatch):
+    runs = [tmp_path / f'runs/a/seed_{seed}' for seed in range(3)]
+
+    def sleep(_):
+        if all((run / 'begun').exists() for run in runs[:2]):
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(compare, 'time', SimpleNamespace(sleep=sleep))
+    with pytest.raises(KeyboardInterrupt), interrupts():
+        Grid(tmp_path / 'runs', 2).run(train, range(3))
+    assert [(run / 'ended').exists() for run in runs] == [True, True, False]
+    assert not runs[2].exists()
+
+
+def test_failed_runs_are_named_after_the_others_have_finished(train, tmp_path):
+    with pytest.raises(RuntimeError, match=r'but 1 did not:\n  .*--seed 1 ') as error:
+        Grid(tmp_path / 'runs', 2, ('--fail',)).run(train, range(4))
+    assert '--seed 0' not in str(error.value)
+    assert all((tmp_path / f'runs/a/seed_{seed}').exists() for seed in range(4))
 
 
 def test_a_key_does_not_depend_on_where_the_data_lie(tmp_path, monkeypatch):
