@@ -1,12 +1,10 @@
 """Two processes ask what one process asks."""
 
 import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import launch, srun
 
 START = """
 import sys
@@ -57,33 +55,10 @@ sys.exit(10 + rank)
 """
 
 
-def torchrun(world):
-    """What torchrun tells each of its processes."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        meet = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free.getsockname()[1])}
-    meet['WORLD_SIZE'] = str(world)
-    return [meet | {'RANK': str(rank), 'LOCAL_RANK': str(rank)} for rank in range(world)]
-
-
-def srun(world):
-    """What srun tells each of its tasks, as Slurm 22.05 did."""
-    step = {'JOB_ID': os.getpid(), 'STEP_ID': 0, 'NTASKS': world, 'STEP_NODELIST': 'node[1-2]'}
-    tasks = [step | {'PROCID': rank, 'LOCALID': rank} for rank in range(world)]
-    return [{f'SLURM_{name}': str(value) for name, value in task.items()} for task in tasks]
-
-
-def launch(code, world, start=START, told=torchrun, **values):
-    """Exit codes of the processes."""
+def run(code, world, start=START, **values):
+    """Exit codes of processes that run code with these values."""
     folder = str(Path(__file__).parent)
-    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, '-c', (start + code).format(folder=folder, world=world, **values)]
-    running = [subprocess.Popen(command, env=env | task) for task in told(world)]
-    try:
-        return [process.wait(timeout=120) for process in running]
-    finally:
-        for process in running:
-            process.kill()
+    return launch((start + code).format(folder=folder, world=world, **values), world)
 
 
 @pytest.mark.parametrize('score', ['Entropy', 'Random'])
@@ -92,7 +67,7 @@ def test_two_processes_give_the_same_run(tmp_path, score):
 
     for world in (1, 2):
         work_dir = str(tmp_path / f'{world}')
-        assert launch(RUN, world, work_dir=work_dir, score=score) == [0] * world
+        assert run(RUN, world, work_dir=work_dir, score=score) == [0] * world
     assert record(tmp_path / '1') == record(tmp_path / '2')
 
 
@@ -101,16 +76,16 @@ def test_tasks_of_slurm_find_one_another(tmp_path, monkeypatch):
     scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames node[1-2]" ] && echo 127.0.0.1 node2')
     scontrol.chmod(0o755)
     monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
-    assert launch(TASK, 2, start='', told=srun) == [10, 11]
+    assert launch(TASK, 2, srun) == [10, 11]
 
 
 def test_a_failure_of_the_first_process_ends_all():
-    assert launch(FAIL, 2) == [9, 9]
+    assert run(FAIL, 2) == [9, 9]
 
 
 def test_processes_wait_longer_than_the_time_limit_of_their_group(tmp_path):
-    assert launch(PATIENT, 2, start='', ready=str(tmp_path)) == [0, 0]
+    assert run(PATIENT, 2, start='', ready=str(tmp_path)) == [0, 0]
 
 
 def test_all_processes_learn_that_nothing_is_left(tmp_path):
-    assert launch(EMPTY, 2, work_dir=str(tmp_path)) == [9, 9]
+    assert run(EMPTY, 2, work_dir=str(tmp_path)) == [9, 9]

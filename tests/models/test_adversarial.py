@@ -1,10 +1,6 @@
 """The adversary and the segmentor against each other, by hand and in training."""
 
 import copy
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from processes import launch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
@@ -336,23 +333,8 @@ with processes('pytorch'):
 
 
 def test_processes_share_one_adversary(tmp_path):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
     code = PROCESS.format(folder=str(Path(__file__).parent), out=str(tmp_path / 'rank'))
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
-    running = [
-        subprocess.Popen(
-            [sys.executable, '-c', code],
-            env={**env, 'RANK': str(rank), 'WORLD_SIZE': '2'},
-        )
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=120) for process in running] == [0, 0]
-    finally:
-        for process in running:
-            process.kill()
+    assert launch(code, 2) == [0, 0]
     (one, judge), (other, other_judge) = (torch.load(tmp_path / f'rank{r}') for r in range(2))
     assert all(torch.equal(v, other[k]) for k, v in one.items())
     assert all(torch.equal(v, other_judge[k]) for k, v in judge.items())
