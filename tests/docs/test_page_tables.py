@@ -98,6 +98,16 @@ def test_shares_of_ceilings_in_the_readme_are_those_measured():
         assert re.search(rf'\b{name} (\*\*not reached\*\*|\*\*reached\*\*), {share} %', table), name
 
 
+def test_the_interval_below_the_picture_of_the_readme_is_the_one_measured():
+    said = re.search(
+        r"is (\d\.\d) points above random's, 95 % interval \[(.*?), (.*?)\]",
+        read(ROOT / 'README.md'),
+    )
+    row = re.search(r'\| k-center \| 8 \|.*', read(DOCS / 'results/streets.md')).group()
+    measured = re.search(r'\+(\S+) \[\+(\S+), \+(\S+)\]', row)
+    assert [float(x) for x in said.groups()] == [round(float(x), 1) for x in measured.groups()]
+
+
 def test_fields_of_the_specs_are_all_there():
     for world, listed in rows(DOCS / 'sandbox.md', 'spec'):
         assert set(words(listed)) == {field.name for field in fields(WORLDS[world][0])}, world
