@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 AGAIN = 0.05  # seconds
 
@@ -49,7 +49,7 @@ def interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def exit_undisturbed(code: int) -> None:
+def exit_undisturbed(code: int) -> NoReturn:
     """Ends the process with a code that a late SIGTERM does not change.
 
     Taking down torch lasts a second or two, in which a batch system may end its time.

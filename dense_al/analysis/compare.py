@@ -159,7 +159,7 @@ class Grid:
 
 
 def _failing(commands: Sequence[Command], jobs: int, env: Mapping[str, str]) -> list[Command]:
-    """Runs commands, some at once; those that fail. When interrupted all end, cleanly."""
+    """Runs commands, `jobs` at once; returns those that fail. An interrupt ends all of them."""
     waiting, failing = list(commands), []
     running: list[tuple[Command, subprocess.Popen]] = []
     try:
