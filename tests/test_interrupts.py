@@ -45,7 +45,7 @@ def test_a_signal_is_not_lost_in_callbacks(number):
     assert 1.9 * AGAIN < time.monotonic() - begun < 5 and len(callbacks) == 2
 
 
-def test_other_lost_errors_are_printed(capsys):
+def test_other_lost_errors_are_left_to_who_prints_them():
     class Odd:
         def __del__(self):
             raise ValueError('odd')

@@ -159,7 +159,7 @@ class Grid:
 
 
 def _failing(commands: Sequence[Command], jobs: int, env: Mapping[str, str]) -> list[Command]:
-    """Runs commands, `jobs` at once; returns those that fail. An interrupt ends all of them."""
+    """Runs commands, `jobs` at once; returns those that fail. What ends it early ends them."""
     waiting, failing = list(commands), []
     running: list[tuple[Command, subprocess.Popen]] = []
     try:
@@ -170,8 +170,9 @@ def _failing(commands: Sequence[Command], jobs: int, env: Mapping[str, str]) -> 
             time.sleep(LOOK)
             for command, process in [pair for pair in running if pair[1].poll() is not None]:
                 running.remove((command, process))
-                failing += [command] if process.returncode else []
-                if not process.returncode:
+                if process.returncode:
+                    failing.append(command)
+                else:
                     command.store()
     except BaseException:
         for _, process in running:

@@ -91,7 +91,7 @@ def test_data_sets_of_the_configs_are_all_there(monkeypatch):
 
 def test_shares_of_ceilings_in_the_readme_are_those_measured():
     text = read(ROOT / 'README.md')
-    said = re.findall(r'(\w+)\'s \d+ % .*?\((\d+(?:\.\d)?) %', text, re.S)
+    said = re.findall(r'(\w+)\'s\s\d+ % .*?\((\d+(?:\.\d)?) %', text, re.S)
     assert [name for name, _ in said] == ['LiDAL', 'D2ADA', 'BiB']
     table = read(DOCS / 'results/README.md')
     for name, share in said:
