@@ -1,3 +1,0 @@
-_base_ = [
-    '../_base_/sandbox/streets_domains.py', '../_base_/acquisition/superpixel_ripu.py',
-    '../_base_/schedule/domain_rounds_long.py']
